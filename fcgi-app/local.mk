@@ -1,0 +1,20 @@
+# The program booky-sync: the server and its administration.
+sbin_PROGRAMS += booky-sync
+booky_sync_SOURCES = \
+	fcgi-app/api_sync.c \
+	fcgi-app/auth.c fcgi-app/auth.h \
+	fcgi-app/board.c fcgi-app/board.h \
+	fcgi-app/cmd.h \
+	fcgi-app/cmd_check_config.c \
+	fcgi-app/cmd_migrate.c \
+	fcgi-app/cmd_serve.c \
+	fcgi-app/cmd_token.c \
+	fcgi-app/listen.c fcgi-app/listen.h \
+	fcgi-app/main.c \
+	fcgi-app/pool.c fcgi-app/pool.h \
+	fcgi-app/reply.c fcgi-app/reply.h \
+	fcgi-app/request.c fcgi-app/request.h \
+	fcgi-app/route.c fcgi-app/route.h \
+	fcgi-app/worker.c fcgi-app/worker.h
+booky_sync_CPPFLAGS = $(AM_CPPFLAGS) -iquote $(srcdir)/fcgi-app $(FCGI_CFLAGS)
+booky_sync_LDADD = libbooky.a $(FCGI_LIBS) $(BOOKY_LIBS) -lm

@@ -1,0 +1,58 @@
+/* One HTTP request as it came through FastCGI, and its answer on the way. */
+#ifndef BOOKY_REQUEST_H
+#define BOOKY_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "call.h"
+#include "token.h"
+
+enum { REQUEST_QUERY_MAX = 16, REQUEST_ID_MAX = 64 };
+
+typedef struct request {
+    arena *a;
+    const conf *conf;
+    const token_keys *keys;
+    db *db;
+    struct FCGX_Request *fcgi;
+
+    const char *id; /* X-Request-Id */
+    const char *method;
+    const char *path; /* decoded, without the query; NULL when it cannot be decoded */
+    struct {
+        const char *name, *value; /* decoded */
+    } query[REQUEST_QUERY_MAX];
+    size_t query_count;
+    const char *user;         /* NULL: nobody, or the token was refused */
+    const char *token_reason; /* why it was refused; NULL when none was sent */
+    const struct route *route; /* NULL: no such path */
+    const char *allow;         /* methods of the path, when the method is not one of them */
+    const char *body;          /* inflated */
+    size_t body_len;
+
+    call call;    /* what the capability is called with */
+    strbuf reply; /* the body of a reply that is not streamed */
+    bool started; /* a part of the reply was sent: its status can no longer change */
+    rc code;
+    int64_t started_us;
+    uint64_t bytes_out;
+} request;
+
+/* Reads method, path, query and request id. RC_VALIDATION when the query cannot be read. */
+rc request_read(request *r);
+
+/* Reads the body, at most limits.body bytes of it (after inflating gzip), after checking its media type. */
+rc request_read_body(request *r);
+
+/* A header by its FastCGI name ("HTTP_IF_NONE_MATCH"), or NULL. */
+const char *request_header(const request *r, const char *name);
+
+/* A parameter of the query, or NULL. */
+const char *request_query(const request *r, const char *name);
+
+/* Notes why the request is refused and returns `code`. */
+rc request_fail(request *r, rc code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * One arena owns everything that a request allocates: plain memory, and foreign handles (json_t, PGresult, jwt_t)
+ * that join it with arena_defer on the line after they were made. So request code never frees, needs no goto, and
+ * an early return is always safe.
+ *
+ * Allocation never returns NULL. When memory runs out, or the arena's limit is reached, the arena unwinds to the
+ * point set by arena_guard, the request is answered with an error, and arena_reset releases what was built.
+ * Rejected: checking every allocation (hundreds of branches that no test reaches) and talloc (no unwinding).
+ */
+#ifndef BOOKY_ARENA_H
+#define BOOKY_ARENA_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+typedef struct arena arena;
+
+/* Returns a new arena; aborts when there is no memory even for that. Release with arena_free. */
+arena *arena_new(void);
+
+/* Runs the deferred releases, newest first, and takes back all memory. The arena can be used again. */
+void arena_reset(arena *a);
+
+/* arena_reset, then frees the arena itself. */
+void arena_free(arena *a);
+
+/* Sets where an allocation that cannot be satisfied unwinds to; NULL: abort the process. The caller owns `point`. */
+void arena_guard(arena *a, jmp_buf *point);
+
+/* Returns `size` zeroed bytes, aligned for any object; lives until arena_reset. */
+void *arena_alloc(arena *a, size_t size);
+
+/* Grows `old` (of `old_size` bytes, from this arena, or NULL) to `size` bytes; the content moves along. */
+void *arena_grow(arena *a, void *old, size_t old_size, size_t size);
+
+char *arena_strdup(arena *a, const char *s);
+char *arena_strndup(arena *a, const char *s, size_t len);
+char *arena_printf(arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+char *arena_vprintf(arena *a, const char *fmt, va_list ap);
+
+/* Runs `release(handle)` at arena_reset. If the note itself cannot be stored, releases at once and unwinds. */
+void arena_defer(arena *a, void (*release)(void *), void *handle);
+
+/* A growable text in an arena. `data` is NUL-terminated once anything was added (NULL before). */
+typedef struct strbuf {
+    arena *a;
+    char *data;
+    size_t len, cap;
+} strbuf;
+
+#define STRBUF(arena_) ((strbuf){.a = (arena_)})
+
+void strbuf_add(strbuf *b, const char *s, size_t len);
+void strbuf_puts(strbuf *b, const char *s);
+void strbuf_putc(strbuf *b, char c);
+void strbuf_printf(strbuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,375 @@
+#include "batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "json.h"
+#include "operation.h"
+#include "resolve.h"
+
+/*
+ * ① begin, lock the user's clock, read the ledger and the entities that are named; then the engine decides everything
+ * without I/O; ② write entities, ledger and conflicts with one statement each, commit. The clock row is held to COMMIT,
+ * so two requests of one user never interleave: the second reads what the first has written, its ledger too.
+ *
+ * When there is nothing to write (repeats and refusals only), the transaction is rolled back, so that a repeat changes
+ * nothing, not even a stamp.
+ */
+typedef struct batch {
+    call *c;
+    operation *ops;
+    outcome *outcomes;
+    strbuf *results;
+    const char **paths;
+    size_t count;
+    bool atomic;
+    resolver r;
+    json_t *first;    /* operation id → number of its first copy in this request */
+    json_t *ledger;   /* operation id → row of ledger_rows */
+    PGresult *ledger_rows;
+    size_t recorded;  /* operations that the ledger will remember */
+} batch;
+
+static void release_json(void *value)
+{
+    json_decref(value);
+}
+
+static json_t *new_index(arena *a)
+{
+    json_t *index = json_object();
+    if (!index) abort();
+    arena_defer(a, release_json, index);
+    return index;
+}
+
+/* Reading the envelope */
+
+static rc bad_json(call *c, const char *path, const json_fault *fault)
+{
+    const char *where = arena_printf(c->a, "%s%s", path, fault->path);
+    if (*where == '.') where++;
+    if (*where == '\0') return call_fail(c, RC_VALIDATION, "the body: %s", fault->message);
+    call_detail(c, where, fault->message);
+    return call_fail(c, RC_VALIDATION, "%s: %s", where, fault->message);
+}
+
+static rc read_operations(batch *b, const json_slice *slice)
+{
+    call *c = b->c;
+    json_slice *parts;
+    json_fault fault;
+    size_t limit = (size_t)c->conf->operations;
+    if (!json_split(c->a, '[', slice->text, slice->len, limit, &parts, &b->count, &fault)) {
+        if (fault.kind == JSON_FAULT_COUNT)
+            return call_fail(c, RC_TOO_LARGE, "operations: more than limits.operations, which is %zu", limit);
+        return bad_json(c, "operations", &fault);
+    }
+    b->ops = arena_alloc(c->a, b->count * sizeof *b->ops);
+    b->outcomes = arena_alloc(c->a, b->count * sizeof *b->outcomes);
+    b->results = arena_alloc(c->a, b->count * sizeof *b->results);
+    b->paths = arena_alloc(c->a, b->count * sizeof *b->paths);
+    for (size_t i = 0; i < b->count; i++) {
+        b->paths[i] = arena_printf(c->a, "operations[%zu]", i);
+        if (!operation_read(c->a, c->conf, parts[i].text, parts[i].len, b->paths[i], &b->ops[i], &fault))
+            return bad_json(c, b->paths[i], &fault);
+    }
+    return RC_OK;
+}
+
+static rc read_member(batch *b, const json_slice *slice)
+{
+    call *c = b->c;
+    json_fault fault;
+    json_t *value = json_read(c->a, slice->text, slice->len, (size_t)c->conf->depth, &fault);
+    if (!value) return bad_json(c, slice->key, &fault);
+    if (json_is_null(value)) return RC_OK;
+    if (strcmp(slice->key, "lastSync") == 0 && !json_instant(value, &b->r.last_sync))
+        return call_fail(c, RC_VALIDATION, "lastSync: not an RFC 3339 instant or integer milliseconds since 1970");
+    if (strcmp(slice->key, "atomic") == 0) {
+        if (!json_is_boolean(value)) return call_fail(c, RC_VALIDATION, "atomic: must be true or false");
+        b->atomic = json_is_true(value);
+    }
+    if (strcmp(slice->key, "deviceId") == 0) {
+        size_t length = json_is_string(value) ? json_characters(json_string_value(value), json_string_length(value)) : 0;
+        if (length < 1 || length > DEVICE_ID_MAX)
+            return call_fail(c, RC_VALIDATION, "deviceId: must be a string of 1 to %d characters", DEVICE_ID_MAX);
+        b->r.device = json_string_value(value);
+    }
+    return RC_OK;
+}
+
+static rc read_envelope(batch *b, const char *body, size_t len)
+{
+    enum { MEMBERS_MAX = 1000 };
+    json_slice *parts;
+    size_t count;
+    json_fault fault;
+    bool seen = false;
+    if (!json_split(b->c->a, '{', body, len, MEMBERS_MAX, &parts, &count, &fault)) return bad_json(b->c, "", &fault);
+    for (size_t i = 0; i < count; i++) {
+        bool operations = strcmp(parts[i].key, "operations") == 0;
+        rc code = operations ? read_operations(b, &parts[i]) : read_member(b, &parts[i]);
+        if (code != RC_OK) return code;
+        seen |= operations;
+    }
+    return seen ? RC_OK : call_fail(b->c, RC_VALIDATION, "operations: is required");
+}
+
+/* ① */
+
+static const char *key_sent(const operation *op)
+{
+    return op->kind->key ? json_string_value(json_object_get(op->data, op->kind->key)) : NULL;
+}
+
+static rc load(batch *b)
+{
+    call *c = b->c;
+    PGresult *identity, *clock, *ledger, *entities;
+    db_array ids = db_array_new(c->a, DB_TEXT);
+    db_array kind_names = db_array_new(c->a, DB_TEXT), entity_ids = db_array_new(c->a, DB_TEXT);
+    db_array key_kinds = db_array_new(c->a, DB_TEXT), keys = db_array_new(c->a, DB_TEXT);
+    json_t *named = new_index(c->a);
+    for (size_t i = 0; i < b->count; i++) {
+        const operation *op = &b->ops[i];
+        if (op->failed != RC_OK) continue;
+        db_array_text(&ids, op->id);
+        const char *name = arena_printf(c->a, "%s %s", op->kind->name, op->stored_id);
+        if (!json_object_get(named, name)) {
+            json_object_set_new(named, name, json_true());
+            db_array_text(&kind_names, op->kind->name);
+            db_array_text(&entity_ids, op->stored_id);
+        }
+        if (!key_sent(op)) continue;
+        db_array_text(&key_kinds, op->kind->name);
+        db_array_text(&keys, key_sent(op));
+    }
+    db_param user = db_text(c->user);
+    db_send(c->db, SQL_BEGIN, NULL);
+    db_send(c->db, SQL_IDENTIFY, &user);
+    db_send(c->db, SQL_CLOCK_ADVANCE, &user);
+    db_send(c->db, SQL_LEDGER_READ, DB_PARAMS(user, db_array_param(&ids)));
+    db_send(c->db, SQL_ENTITIES_READ,
+            DB_PARAMS(user, db_array_param(&kind_names), db_array_param(&entity_ids), db_array_param(&key_kinds),
+                      db_array_param(&keys)));
+    db_flush(c->db);
+    bool ok = db_take(c->db, c->a, &identity) == RC_OK && db_take(c->db, c->a, &identity) == RC_OK &&
+              db_take(c->db, c->a, &clock) == RC_OK && db_take(c->db, c->a, &ledger) == RC_OK &&
+              db_take(c->db, c->a, &entities) == RC_OK;
+    rc code = db_finish(c->db);
+    if (!ok || code != RC_OK) return code == RC_OK ? RC_FAILED : code;
+    b->r.stamp = db_column_int(clock, 0, 0, 0);
+    b->ledger_rows = ledger;
+    for (int i = 0; i < PQntuples(ledger); i++)
+        json_object_set_new(b->ledger, db_column(ledger, i, 0), json_integer(i));
+    entity_load(&b->r.entities, entities);
+    return RC_OK;
+}
+
+/* Deciding */
+
+static bool same_hash(const unsigned char hash[32], const char *hex)
+{
+    char text[65];
+    for (int i = 0; i < 32; i++) snprintf(text + 2 * i, 3, "%02x", hash[i]);
+    return strcmp(text, hex) == 0;
+}
+
+static void fail_reused(batch *b, size_t i)
+{
+    b->outcomes[i] = (outcome){.status = OUTCOME_FAILED,
+                               .failed = RC_VALIDATION,
+                               .error = "OPERATION_ID_REUSED",
+                               .message = arena_printf(b->c->a, "%s.id: this id was used for another operation",
+                                                       b->paths[i])};
+}
+
+static void decide(batch *b, size_t i)
+{
+    operation *op = &b->ops[i];
+    outcome *out = &b->outcomes[i];
+    if (op->failed != RC_OK) {
+        *out = (outcome){.status = OUTCOME_FAILED, .failed = op->failed, .message = op->message};
+        return;
+    }
+    const json_t *row = json_object_get(b->ledger, op->id), *first = json_object_get(b->first, op->id);
+    if (row) {
+        int at = (int)json_integer_value(row);
+        *out = (outcome){.status = OUTCOME_REPEAT, .repeat = db_column(b->ledger_rows, at, 2)};
+        if (!same_hash(op->hash, db_column(b->ledger_rows, at, 1))) fail_reused(b, i);
+        return;
+    }
+    if (first) {
+        size_t at = (size_t)json_integer_value(first);
+        *out = (outcome){.status = OUTCOME_REPEAT, .repeat_of = at};
+        if (memcmp(op->hash, b->ops[at].hash, sizeof op->hash) != 0) fail_reused(b, i);
+        return;
+    }
+    resolve_operation(&b->r, op, i, b->paths[i], out);
+    if (out->status == OUTCOME_FAILED) return; /* not remembered: a corrected operation may come under the same id */
+    json_object_set_new(b->first, op->id, json_integer((json_int_t)i));
+    b->recorded++;
+}
+
+/* Writing results */
+
+static void write_failed(const outcome *o, strbuf *out)
+{
+    const rc_row *row = rc_info(o->failed);
+    json_write_member(out, "error", o->error ? o->error : row->error);
+    json_write_member(out, "message", o->message);
+    json_write_bool(out, "retryable", row->retryable);
+}
+
+static void write_applied(const batch *b, const outcome *o, strbuf *out)
+{
+    const entity *e = o->entity;
+    int64_t stamp = b->r.stamp;
+    if (e->dirty || e->known) json_write_instant(out, "updatedAt", e->dirty ? stamp : e->updated_at);
+    if (o->resolution) json_write_member(out, "resolution", o->resolution);
+    if (o->adjusted) json_write_bool(out, "timestampAdjusted", true);
+    if (e->status == ENTITY_INCOMPLETE) json_write_bool(out, "incomplete", true);
+    if (o->status == OUTCOME_CONFLICT) {
+        json_write_member(out, "error", rc_info(RC_CONFLICT)->error);
+        json_write_member(out, "message", "another edit stands against this one; a person must decide");
+        json_write_bool(out, "retryable", false);
+    }
+    if (o->has_conflict) {
+        json_write_name(out, "conflict");
+        conflict_write(&b->r.log, o->conflict, stamp, out);
+    }
+    if (!o->show_data || e->status == ENTITY_ABSENT) return;
+    if (e->status == ENTITY_DELETED) json_write_bool(out, "deleted", true);
+    json_write_name(out, "data");
+    entity_write(e, stamp, out);
+}
+
+static void write_repeat(const char *stored, strbuf *out)
+{
+    strbuf_add(out, stored, strlen(stored) - 1);
+    strbuf_puts(out, ",\"duplicate\":true}");
+}
+
+static void write_result(batch *b, size_t i)
+{
+    static const char *const names[] = {"success", "conflict", "failed"};
+    const operation *op = &b->ops[i];
+    const outcome *o = &b->outcomes[i];
+    strbuf *out = &b->results[i];
+    *out = STRBUF(b->c->a);
+    if (o->status == OUTCOME_REPEAT) {
+        write_repeat(o->repeat ? o->repeat : b->results[o->repeat_of].data, out);
+        return;
+    }
+    strbuf_putc(out, '{');
+    json_write_member(out, "id", op->id);
+    json_write_member(out, "status", names[o->status]);
+    json_write_member(out, "entity", op->kind_name);
+    json_write_member(out, "entityId", op->entity_id);
+    if (o->status == OUTCOME_FAILED) write_failed(o, out);
+    else write_applied(b, o, out);
+    strbuf_putc(out, '}');
+}
+
+/* ② */
+
+static rc store(batch *b)
+{
+    call *c = b->c;
+    int statements = 0;
+    db_array all = db_array_new(c->a, DB_TEXT), ids = db_array_new(c->a, DB_TEXT);
+    db_array hashes = db_array_new(c->a, DB_BYTEA), results = db_array_new(c->a, DB_JSON);
+    PGresult *ignored;
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->outcomes[i].status == OUTCOME_FAILED) continue;
+        db_array_text(&all, b->ops[i].id);
+        if (b->outcomes[i].status == OUTCOME_REPEAT) continue;
+        db_array_text(&ids, b->ops[i].id);
+        db_array_add(&hashes, (const char *)b->ops[i].hash, sizeof b->ops[i].hash);
+        db_array_add(&results, b->results[i].data, b->results[i].len);
+    }
+    db_param user = db_text(c->user), stamp = db_int(c->a, b->r.stamp);
+    if (entity_dirty_count(&b->r.entities) > 0) {
+        entity_send(&b->r.entities, c->db, c->user, b->r.stamp);
+        statements++;
+    }
+    statements += conflict_send(&b->r.log, c->db, c->user, b->r.stamp);
+    db_send(c->db, SQL_LEDGER_WRITE,
+            DB_PARAMS(user, stamp, db_array_param(&ids), db_array_param(&hashes), db_array_param(&results)));
+    db_send(c->db, SQL_QUEUE_SYNCED, DB_PARAMS(user, stamp, db_array_param(&all)));
+    db_send(c->db, SQL_COMMIT, NULL);
+    c->committing = true;
+    db_flush(c->db);
+    for (statements += 3; statements > 0; statements--)
+        if (db_take(c->db, c->a, &ignored) != RC_OK) break;
+    return db_finish(c->db);
+}
+
+static rc roll_back(batch *b)
+{
+    PGresult *ignored;
+    db_send(b->c->db, SQL_ROLLBACK, NULL);
+    db_flush(b->c->db);
+    db_take(b->c->db, b->c->a, &ignored);
+    return db_finish(b->c->db);
+}
+
+/* With `atomic`, one operation that cannot be applied, or that a person must decide about, refuses them all. */
+static rc check_atomic(batch *b)
+{
+    rc code = RC_OK;
+    for (size_t i = 0; i < b->count; i++) {
+        const outcome *o = &b->outcomes[i];
+        if (o->status == OUTCOME_FAILED) {
+            call_detail(b->c, b->paths[i], o->message);
+            code = RC_VALIDATION;
+        } else if (o->status == OUTCOME_CONFLICT) {
+            call_detail(b->c, b->paths[i], "another edit stands against this one; a person must decide");
+            if (code == RC_OK) code = RC_CONFLICT;
+        }
+    }
+    if (code == RC_OK) return RC_OK;
+    return call_fail(b->c, code, "atomic: %d of %zu operations cannot be applied, so none was", b->c->detail_count,
+                     b->count);
+}
+
+static void write_reply(const batch *b, bool wrote, strbuf *reply)
+{
+    strbuf_putc(reply, '{');
+    json_write_bool(reply, "success", true);
+    json_write_name(reply, "results");
+    strbuf_putc(reply, '[');
+    for (size_t i = 0; i < b->count; i++) {
+        if (i > 0) strbuf_putc(reply, ',');
+        strbuf_add(reply, b->results[i].data, b->results[i].len);
+    }
+    strbuf_putc(reply, ']');
+    /* Without a write there is no stamp of ours; the last millisecond before it is still right as a cursor. */
+    json_write_instant(reply, "syncedAt", wrote ? b->r.stamp : b->r.stamp - 1);
+    json_write_instant(reply, "serverTime", clock_now());
+    strbuf_putc(reply, '}');
+}
+
+rc batch_run(call *c, const char *body, size_t len, strbuf *reply)
+{
+    batch b = {.c = c, .first = new_index(c->a), .ledger = new_index(c->a)};
+    b.r = (resolver){.a = c->a,
+                     .conf = c->conf,
+                     .entities = entity_set_new(c->a),
+                     .log = conflict_log_new(c->a),
+                     .last_sync = MERGE_NEVER};
+    rc code = read_envelope(&b, body, len);
+    if (code == RC_OK) code = load(&b);
+    if (code != RC_OK) return code;
+    for (size_t i = 0; i < b.count; i++) decide(&b, i);
+    if (b.atomic && (code = check_atomic(&b)) != RC_OK) {
+        rc rolled_back = roll_back(&b);
+        return rolled_back == RC_OK ? code : rolled_back;
+    }
+    for (size_t i = 0; i < b.count; i++) write_result(&b, i);
+    code = b.recorded > 0 ? store(&b) : roll_back(&b);
+    if (code == RC_OK) write_reply(&b, b.recorded > 0, reply);
+    return code;
+}

@@ -1,0 +1,37 @@
+/*
+ * What a capability (batch, pull, status, …) is called with: an arena, the settings, the database and the user. It never
+ * sees a request. It writes its reply as text, and reports a refusal with call_fail.
+ */
+#ifndef BOOKY_CALL_H
+#define BOOKY_CALL_H
+
+#include <stdbool.h>
+
+#include "arena.h"
+#include "conf.h"
+#include "db.h"
+#include "rc.h"
+
+enum { CALL_DETAILS = 100 }; /* most rows in `details` of an error */
+
+typedef struct call {
+    arena *a;
+    const conf *conf;
+    db *db;
+    const char *user;
+    void (*write)(void *to, const char *bytes, size_t len); /* streams a part of a reply; the status is then 200 */
+    void *to;
+    const char *message; /* of a refusal, for people */
+    strbuf details;      /* of a refusal: rows of a JSON array, without its brackets */
+    int detail_count;
+    bool committing; /* the commit was sent: the request may not be tried again */
+    const char *etag; /* set by a pull, NULL otherwise */
+} call;
+
+/* Notes why a request is refused and returns `code`, so that a refusal is one line. */
+rc call_fail(call *c, rc code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* Adds {"path":…,"message":…} to the details; dropped beyond CALL_DETAILS. */
+void call_detail(call *c, const char *path, const char *message);
+
+#endif

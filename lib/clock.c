@@ -1,0 +1,109 @@
+#include "clock.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+int64_t clock_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int64_t clock_monotonic_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* Days since 1970-01-01 of a date of the proleptic Gregorian calendar. timegm is not used: it wants a valid tm and
+ * says nothing about 2023-02-29. */
+static int64_t days_from_civil(int y, int m, int d)
+{
+    y -= m <= 2;
+    int era = (y >= 0 ? y : y - 399) / 400;
+    int yoe = y - era * 400;
+    int doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
+    int doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
+    return (int64_t)era * 146097 + doe - 719468;
+}
+
+static int days_in_month(int y, int m)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
+    return m == 2 && leap ? 29 : days[m - 1];
+}
+
+/* Reads exactly `n` digits at *p; -1 when there are fewer. */
+static int digits(const char **p, int n)
+{
+    int value = 0;
+    for (; n > 0; n--, (*p)++) {
+        if (**p < '0' || **p > '9') return -1;
+        value = value * 10 + (**p - '0');
+    }
+    return value;
+}
+
+static bool literal(const char **p, char lower, char upper)
+{
+    if (**p != lower && **p != upper) return false;
+    (*p)++;
+    return true;
+}
+
+bool clock_parse(const char *text, int64_t *ms)
+{
+    const char *p = text;
+    int year, month, day, hour, minute, second, milli = 0, offset = 0;
+    if ((year = digits(&p, 4)) < 0 || !literal(&p, '-', '-')) return false;
+    if ((month = digits(&p, 2)) < 1 || month > 12 || !literal(&p, '-', '-')) return false;
+    if ((day = digits(&p, 2)) < 1 || day > days_in_month(year, month) || !literal(&p, 't', 'T')) return false;
+    if ((hour = digits(&p, 2)) < 0 || hour > 23 || !literal(&p, ':', ':')) return false;
+    if ((minute = digits(&p, 2)) < 0 || minute > 59 || !literal(&p, ':', ':')) return false;
+    if ((second = digits(&p, 2)) < 0 || second > 60) return false; /* 60: a leap second, read as the next minute */
+    if (literal(&p, '.', '.')) {
+        int count = 0;
+        for (; *p >= '0' && *p <= '9'; p++, count++)
+            if (count < 3) milli = milli * 10 + (*p - '0');
+        if (count == 0) return false;
+        for (; count < 3; count++) milli *= 10;
+    }
+    if (!literal(&p, 'z', 'Z')) {
+        int sign = *p == '+' ? 1 : *p == '-' ? -1 : 0, h, m;
+        if (sign == 0) return false;
+        p++;
+        if ((h = digits(&p, 2)) < 0 || h > 23 || !literal(&p, ':', ':')) return false;
+        if ((m = digits(&p, 2)) < 0 || m > 59) return false;
+        offset = sign * (h * 60 + m);
+    }
+    if (*p != '\0') return false;
+    int64_t result = days_from_civil(year, month, day) * CLOCK_DAY +
+                     ((int64_t)hour * 3600 + (minute - offset) * 60 + second) * 1000 + milli;
+    if (result < CLOCK_MIN || result > CLOCK_MAX) return false;
+    *ms = result;
+    return true;
+}
+
+char *clock_format(int64_t ms, char out[CLOCK_TEXT])
+{
+    if (ms < CLOCK_MIN) ms = CLOCK_MIN;
+    if (ms > CLOCK_MAX) ms = CLOCK_MAX;
+    int64_t days = ms / CLOCK_DAY, rest = ms % CLOCK_DAY;
+    if (rest < 0) rest += CLOCK_DAY, days--;
+    /* The inverse of days_from_civil. */
+    int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
+    int doe = (int)(z - era * 146097);
+    int yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    int doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    int mp = (5 * doy + 2) / 153, day = doy - (153 * mp + 2) / 5 + 1, month = mp < 10 ? mp + 3 : mp - 9;
+    int year = (int)(yoe + era * 400 + (month <= 2));
+    int secs = (int)(rest / 1000);
+    snprintf(out, CLOCK_TEXT, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)year % 10000, (unsigned)month % 100,
+             (unsigned)day % 100, (unsigned)(secs / 3600) % 100, (unsigned)(secs / 60 % 60), (unsigned)(secs % 60),
+             (unsigned)(rest % 1000));
+    return out;
+}

@@ -1,0 +1,223 @@
+#include "conf.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define KIB INT64_C(1024)
+#define MIB (1024 * KIB)
+
+#define STRING(name, field, fallback, help) {name, CONF_STRING, offsetof(conf, field), fallback, 0, 0, NULL, NULL, help}
+#define INTEGER(name, field, fallback, min, max, unit, help) \
+    {name, CONF_INTEGER, offsetof(conf, field), fallback, min, max, NULL, unit, help}
+#define CHOICE(name, field, fallback, choices, help) \
+    {name, CONF_CHOICE, offsetof(conf, field), fallback, 0, 0, choices, NULL, help}
+
+const conf_row conf_rows[] = {
+    STRING("server.socket", socket, "/run/booky-sync.sock", "Unix socket that nginx connects to."),
+    {"server.socket_mode", CONF_OCTAL, offsetof(conf, socket_mode), "0660", 0, 0777, NULL, NULL,
+     "File mode of the socket."},
+    STRING("server.socket_group", socket_group, "", "Group of the socket, usually that of nginx; empty: unchanged."),
+    INTEGER("server.backlog", backlog, "1024", 1, 65535, "connections",
+            "Connections that may wait for a worker; the kernel caps it at net.core.somaxconn."),
+    INTEGER("pool.workers", workers, NULL, 1, 1024, "processes",
+            "Worker processes, each with one database connection; unset: twice the number of cores."),
+    INTEGER("pool.drain_timeout", drain_timeout, "30", 0, 3600, "seconds",
+            "How long a stopping worker may take to finish its request."),
+    STRING("database.dsn", dsn, "dbname=booky", "libpq connection string of the workers' role."),
+    STRING("database.password_file", password_file, "", "File that holds the password of database.dsn; empty: none."),
+    STRING("database.admin_dsn", admin_dsn, "dbname=booky", "libpq connection string of the owner, for migrate."),
+    INTEGER("database.statement_timeout", statement_timeout, "15000", 10, 600000, "milliseconds",
+            "A statement that runs longer is cancelled and the request answers 503."),
+    STRING("auth.keys_dir", keys_dir, "/etc/booky-sync/keys.d",
+           "Folder of verification keys: KID.hmac (HS256) and KID.pem (RS256, ES256)."),
+    STRING("auth.issuer", issuer, "", "The iss claim that tokens must carry; empty: any."),
+    STRING("auth.audience", audience, "", "The aud claim that tokens must contain; empty: any."),
+    STRING("auth.user_claims", user_claims, "userId,sub", "Claims that name the user; the first one present wins."),
+    INTEGER("auth.leeway", leeway, "30", 0, 600, "seconds", "Clock difference allowed when exp and nbf are checked."),
+    INTEGER("limits.body", body, "10485760", KIB, 1024 * MIB, "bytes",
+            "Largest request body; keep nginx's client_max_body_size at least as large."),
+    INTEGER("limits.operations", operations, "1000", 1, 100000, "operations", "Most operations in one request."),
+    INTEGER("limits.entity", entity, "1048576", KIB, 64 * MIB, "bytes", "Largest entity, as JSON text."),
+    INTEGER("limits.depth", depth, "64", 4, 512, "levels", "Deepest nesting of JSON."),
+    CHOICE("sync.conflict_resolution", conflict_resolution, "merge", "merge,local,server,manual",
+           "How a conflict is settled when the operation does not say."),
+    INTEGER("sync.clock_skew", clock_skew, "300", 0, 86400, "seconds",
+            "A timestamp further ahead of the server than this is brought down to now."),
+    INTEGER("retention.tombstones", tombstone_days, "180", 1, 36500, "days", "How long a deletion is remembered."),
+    INTEGER("retention.ledger", ledger_days, "90", 90, 36500, "days", "How long an operation id is remembered."),
+    CHOICE("log.level", log_level, "info", "error,warn,info,debug", "Least urgent level that is logged."),
+    {0},
+};
+
+typedef struct reader {
+    conf *c;
+    const char *path;
+    char *fault;
+    size_t fault_size;
+    FILE *file;
+    int line; /* of the file, from 1 */
+    bool seen[sizeof conf_rows / sizeof *conf_rows];
+} reader;
+
+static bool in_list(const char *list, const char *value)
+{
+    size_t len = strlen(value);
+    for (const char *p = list; *p; p += strcspn(p, ","), p += *p == ',')
+        if (strcspn(p, ",") == len && strncmp(p, value, len) == 0) return true;
+    return false;
+}
+
+/* Checks `value` against its row and stores it. `where` says where the value came from. */
+static bool set(reader *r, const conf_row *row, const char *value, const char *where)
+{
+    void *field = (char *)r->c + row->offset;
+    if (row->type == CONF_STRING || row->type == CONF_CHOICE) {
+        if (row->type == CONF_CHOICE && !in_list(row->choices, value)) {
+            snprintf(r->fault, r->fault_size, "%s: %s: \"%s\" is not one of %s", where, row->name, value, row->choices);
+            return false;
+        }
+        char *copy = strdup(value);
+        if (!copy) abort();
+        free(*(char **)field); /* the default, or what the file said before the environment */
+        *(char **)field = copy;
+        return true;
+    }
+    char *end;
+    errno = 0;
+    long long number = strtoll(value, &end, row->type == CONF_OCTAL ? 8 : 10);
+    if (end == value || *end || errno) {
+        snprintf(r->fault, r->fault_size, "%s: %s: \"%s\" is not %s number", where, row->name, value,
+                 row->type == CONF_OCTAL ? "an octal" : "a whole");
+        return false;
+    }
+    if (number < row->min || number > row->max) {
+        const char *side = number < row->min ? "below" : "above";
+        long long limit = number < row->min ? row->min : row->max;
+        if (row->type == CONF_OCTAL)
+            snprintf(r->fault, r->fault_size, "%s: %s: %s is %s %04llo", where, row->name, value, side, limit);
+        else
+            snprintf(r->fault, r->fault_size, "%s: %s: %s is %s %lld%s%s", where, row->name, value, side, limit,
+                     row->unit ? " " : "", row->unit ? row->unit : "");
+        return false;
+    }
+    *(int64_t *)field = number;
+    return true;
+}
+
+static const conf_row *find(const char *section, const char *key)
+{
+    size_t len = strlen(section);
+    for (const conf_row *row = conf_rows; row->name; row++)
+        if (strncmp(row->name, section, len) == 0 && row->name[len] == '.' && strcmp(row->name + len + 1, key) == 0)
+            return row;
+    return NULL;
+}
+
+/* Feeds inih line by line: the library in Debian does not tell its handler the line, and cuts long lines silently. */
+static char *next_line(char *out, int size, void *user)
+{
+    reader *r = user;
+    if (r->fault[0] || !fgets(out, size, r->file)) return NULL;
+    r->line++;
+    if (strlen(out) == (size_t)size - 1 && out[size - 2] != '\n')
+        snprintf(r->fault, r->fault_size, "%s:%d: longer than %d bytes", r->path, r->line, size - 2);
+    return r->fault[0] ? NULL : out;
+}
+
+static int on_pair(void *user, const char *section, const char *key, const char *value)
+{
+    reader *r = user;
+    if (r->fault[0]) return 0;
+    char where[4096];
+    snprintf(where, sizeof where, "%s:%d", r->path, r->line);
+    const conf_row *row = find(section, key);
+    if (!row) {
+        snprintf(r->fault, r->fault_size, "%s: %s.%s: no such setting", where, section, key);
+        return 0;
+    }
+    if (r->seen[row - conf_rows]) { /* inih hands over an indented line as another value of the setting above it */
+        snprintf(r->fault, r->fault_size, "%s: %s: set twice, or the line is indented", where, row->name);
+        return 0;
+    }
+    r->seen[row - conf_rows] = true;
+    return set(r, row, value, where);
+}
+
+static bool read_file(reader *r)
+{
+    r->file = fopen(r->path, "re");
+    if (!r->file) {
+        snprintf(r->fault, r->fault_size, "%s: %s", r->path, strerror(errno));
+        return false;
+    }
+    int line = ini_parse_stream(next_line, r, on_pair, r);
+    fclose(r->file);
+    if (line != 0 && !r->fault[0])
+        snprintf(r->fault, r->fault_size, "%s:%d: not a section, setting or comment", r->path, line);
+    return !r->fault[0];
+}
+
+static bool read_environment(reader *r)
+{
+    for (const conf_row *row = conf_rows; row->name; row++) {
+        char name[96] = "BOOKY_";
+        size_t n = strlen(name);
+        for (const char *p = row->name; *p && n + 1 < sizeof name; p++)
+            name[n++] = *p == '.' ? '_' : (char)toupper((unsigned char)*p);
+        name[n] = '\0';
+        const char *value = getenv(name);
+        if (value && !set(r, row, value, name)) return false;
+    }
+    return true;
+}
+
+bool conf_load(conf *c, const char *path, char *fault, size_t fault_size)
+{
+    reader r = {.c = c, .path = path, .fault = fault, .fault_size = fault_size};
+    *c = (conf){0};
+    fault[0] = '\0';
+    for (const conf_row *row = conf_rows; row->name; row++)
+        if (row->fallback && !set(&r, row, row->fallback, "default")) return false;
+    if (path && !read_file(&r)) return false;
+    if (!read_environment(&r)) return false;
+    if (c->workers == 0) {
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        c->workers = cores > 0 ? 2 * cores : 2;
+    }
+    return true;
+}
+
+void conf_free(conf *c)
+{
+    for (const conf_row *row = conf_rows; row->name; row++)
+        if (row->type == CONF_STRING || row->type == CONF_CHOICE) free(*(char **)((char *)c + row->offset));
+    *c = (conf){0};
+}
+
+bool conf_read_secret(const char *path, char *out, size_t out_size, char *fault, size_t fault_size)
+{
+    FILE *f = fopen(path, "re");
+    if (!f) {
+        snprintf(fault, fault_size, "%s: %s", path, strerror(errno));
+        return false;
+    }
+    size_t n = fread(out, 1, out_size, f);
+    bool failed = ferror(f);
+    fclose(f);
+    if (failed || n == out_size) {
+        snprintf(fault, fault_size, failed ? "%s: cannot be read" : "%s: longer than %zu bytes", path, out_size - 1);
+        return false;
+    }
+    while (n > 0 && (out[n - 1] == '\n' || out[n - 1] == '\r')) n--;
+    out[n] = '\0';
+    if (n == 0) {
+        snprintf(fault, fault_size, "%s: is empty", path);
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,73 @@
+/*
+ * Settings: one table row each (conf.c), read from an INI file, overridden by the environment (BOOKY_SECTION_KEY).
+ * The manual and the sample configuration are held against the table by a test.
+ */
+#ifndef BOOKY_CONF_H
+#define BOOKY_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct conf {
+    /* [server] */
+    const char *socket;        /* path of the unix socket that nginx connects to */
+    int64_t socket_mode;       /* octal file mode of that socket */
+    const char *socket_group;  /* its group, "" for the process's own */
+    int64_t backlog;           /* connections that may wait */
+    /* [pool] */
+    int64_t workers;           /* processes; 0 only until conf_load has put twice the number of cores in its place */
+    int64_t drain_timeout;     /* seconds that a stopping worker may finish its request in */
+    /* [database] */
+    const char *dsn;           /* libpq connection string of the worker's role */
+    const char *password_file; /* holds the password, "" for none */
+    const char *admin_dsn;     /* of the owner's role, for migrate */
+    int64_t statement_timeout; /* milliseconds */
+    /* [auth] */
+    const char *keys_dir;      /* <kid>.hmac and <kid>.pem files */
+    const char *issuer;        /* "" for any */
+    const char *audience;      /* "" for any */
+    const char *user_claims;   /* comma-separated, first one present wins */
+    int64_t leeway;            /* seconds of clock difference that exp and nbf may have */
+    /* [limits] */
+    int64_t body;              /* bytes of a request body */
+    int64_t operations;        /* operations in a request */
+    int64_t entity;            /* bytes of one entity as JSON */
+    int64_t depth;             /* nesting levels of JSON */
+    /* [sync] */
+    const char *conflict_resolution; /* merge, local, server or manual */
+    int64_t clock_skew;        /* seconds a timestamp may be ahead of the server */
+    int64_t tombstone_days;    /* how long a deletion is remembered */
+    int64_t ledger_days;       /* how long an operation id is remembered */
+    /* [log] */
+    const char *log_level;     /* error, warn, info or debug */
+} conf;
+
+typedef enum conf_type { CONF_STRING, CONF_INTEGER, CONF_OCTAL, CONF_CHOICE } conf_type;
+
+typedef struct conf_row {
+    const char *name; /* "section.key" */
+    conf_type type;
+    size_t offset;
+    const char *fallback;
+    int64_t min, max;    /* CONF_INTEGER, CONF_OCTAL */
+    const char *choices; /* CONF_CHOICE: comma-separated */
+    const char *unit;    /* NULL for none */
+    const char *help;    /* one sentence */
+} conf_row;
+
+/* The table, ended by a row whose name is NULL. */
+extern const conf_row conf_rows[];
+
+/* Fills *c from the defaults, then from `path` (NULL: no file), then from the environment. On a fault returns false
+ * and writes one line to `fault` that names file, line, setting, value and limit. Release with conf_free in both cases. */
+bool conf_load(conf *c, const char *path, char *fault, size_t fault_size);
+
+/* Frees the strings of *c. */
+void conf_free(conf *c);
+
+/* Reads a small secret file into `out`, without the trailing newline; false (with a message in `fault`) when it cannot
+ * be read, is empty, or does not fit. */
+bool conf_read_secret(const char *path, char *out, size_t out_size, char *fault, size_t fault_size);
+
+#endif

@@ -1,0 +1,436 @@
+#include "db.h"
+
+#include <arpa/inet.h>
+#include <endian.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+
+enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 2000, DEADLINE_MARGIN_MS = 5000, PIPELINE_MAX = 32 };
+
+struct db {
+    const conf *conf;
+    PGconn *conn; /* NULL: not connected */
+    bool lost;
+    rc failed;                 /* first error of the current round trip */
+    sql_id sent[PIPELINE_MAX]; /* what is in the pipeline, in order */
+    int count, taken;
+    bool synced;   /* the sync was sent and its result not yet taken */
+    bool streaming; /* the statement at `taken` is being read row by row */
+    int64_t deadline_us;
+    int64_t retry_at_us, backoff_ms;
+    uint64_t round_trips, connects;
+};
+
+/* Parameters */
+
+db_param db_text(const char *s)
+{
+    return (db_param){.value = s};
+}
+
+db_param db_int(arena *a, int64_t value)
+{
+    return (db_param){.value = arena_printf(a, "%lld", (long long)value)};
+}
+
+db_param db_null(void)
+{
+    return (db_param){0};
+}
+
+/* PostgreSQL's binary array: dimensions, has-nulls, element type, then length and lower bound of the one dimension. */
+db_array db_array_new(arena *a, db_type type)
+{
+    db_array x = {.bytes = STRBUF(a)};
+    uint32_t header[] = {htonl(1), htonl(1), htonl((uint32_t)type), 0, htonl(1)};
+    strbuf_add(&x.bytes, (const char *)header, sizeof header);
+    return x;
+}
+
+void db_array_add(db_array *x, const char *bytes, size_t len)
+{
+    uint32_t size = htonl(bytes ? (uint32_t)len : UINT32_MAX);
+    strbuf_add(&x->bytes, (const char *)&size, sizeof size);
+    if (bytes) strbuf_add(&x->bytes, bytes, len);
+    x->count++;
+}
+
+void db_array_text(db_array *x, const char *s)
+{
+    db_array_add(x, s, s ? strlen(s) : 0);
+}
+
+void db_array_int4(db_array *x, int32_t value)
+{
+    uint32_t n = htonl((uint32_t)value);
+    db_array_add(x, (const char *)&n, sizeof n);
+}
+
+void db_array_int8(db_array *x, int64_t value, int64_t null)
+{
+    uint64_t n = htobe64((uint64_t)value);
+    db_array_add(x, value == null ? NULL : (const char *)&n, sizeof n);
+}
+
+db_param db_array_param(db_array *x)
+{
+    uint32_t count = htonl((uint32_t)x->count);
+    memcpy(x->bytes.data + 12, &count, sizeof count);
+    return (db_param){x->bytes.data, (int)x->bytes.len, true};
+}
+
+/* Connecting */
+
+PGconn *db_connect(const char *dsn, const char *password_file, const char *options, char *fault, size_t fault_size)
+{
+    char password[1024] = "";
+    if (*password_file && !conf_read_secret(password_file, password, sizeof password, fault, fault_size)) return NULL;
+    const char *names[] = {"dbname",           "fallback_application_name", "client_encoding", "connect_timeout",
+                           "keepalives_idle",  "keepalives_interval",       "keepalives_count", "tcp_user_timeout",
+                           "options",          *password ? "password" : NULL, NULL};
+    const char *values[] = {dsn,  "booky-sync", "UTF8", "5", "30", "10", "3", "10000",
+                            options, password,     NULL};
+    PGconn *conn = PQconnectdbParams(names, values, 1);
+    explicit_bzero(password, sizeof password);
+    if (PQstatus(conn) == CONNECTION_OK) return conn;
+    snprintf(fault, fault_size, "%s", PQerrorMessage(conn));
+    fault[strcspn(fault, "\n")] = '\0';
+    PQfinish(conn);
+    return NULL;
+}
+
+db *db_new(const conf *c)
+{
+    db *d = calloc(1, sizeof *d);
+    if (!d) abort();
+    d->conf = c;
+    d->backoff_ms = BACKOFF_FIRST_MS;
+    return d;
+}
+
+void db_free(db *d)
+{
+    if (!d) return;
+    db_drop(d);
+    free(d);
+}
+
+void db_drop(db *d)
+{
+    if (d->conn) PQfinish(d->conn);
+    d->conn = NULL;
+    d->lost = true;
+    d->count = d->taken = 0;
+    d->synced = d->streaming = false;
+}
+
+bool db_lost(const db *d)
+{
+    return d->lost;
+}
+
+uint64_t db_round_trips(const db *d)
+{
+    return d->round_trips;
+}
+
+uint64_t db_connects(const db *d)
+{
+    return d->connects;
+}
+
+/* The workers' statements are all keyed by user, and a pull must come in index order however large the table is: a plan
+ * that scans or sorts is never right, so the planner is told so. */
+static bool connect_once(db *d, char *fault, size_t fault_size)
+{
+    char options[256];
+    snprintf(options, sizeof options,
+             "-c search_path=booky -c statement_timeout=%lld -c idle_in_transaction_session_timeout=60000 -c jit=off"
+             " -c enable_seqscan=off -c enable_bitmapscan=off",
+             (long long)d->conf->statement_timeout);
+    d->conn = db_connect(d->conf->dsn, d->conf->password_file, options, fault, fault_size);
+    if (!d->conn) return false;
+    for (int id = 0; id < SQL_COUNT; id++) {
+        const sql_statement *s = &sql_statements[id];
+        PGresult *r = PQprepare(d->conn, s->name, s->text, 0, NULL);
+        bool ok = PQresultStatus(r) == PGRES_COMMAND_OK;
+        const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE), *hint = "";
+        if (!ok && state && (strcmp(state, "42P01") == 0 || strcmp(state, "42703") == 0))
+            hint = "; has `booky-sync migrate` been run?";
+        if (!ok) snprintf(fault, fault_size, "%.200s%s", PQresultErrorMessage(r), hint);
+        PQclear(r);
+        if (!ok) return false;
+    }
+    return PQsetnonblocking(d->conn, 1) == 0 && PQenterPipelineMode(d->conn) == 1;
+}
+
+rc db_ready(db *d)
+{
+    if (d->conn && PQstatus(d->conn) == CONNECTION_OK) {
+        d->lost = false;
+        return RC_OK;
+    }
+    int64_t now = clock_monotonic_us();
+    if (now < d->retry_at_us) return RC_UNAVAILABLE;
+    db_drop(d);
+    char fault[512] = "";
+    if (connect_once(d, fault, sizeof fault)) {
+        if (d->backoff_ms > BACKOFF_FIRST_MS) log_event(LOG_LEVEL_INFO, "database", "connected again");
+        d->connects++;
+        d->backoff_ms = BACKOFF_FIRST_MS;
+        d->lost = false;
+        return RC_OK;
+    }
+    db_drop(d);
+    fault[strcspn(fault, "\n")] = ' ';
+    log_event(LOG_LEVEL_ERROR, "database", "cannot connect: %s", fault);
+    d->retry_at_us = clock_monotonic_us() + d->backoff_ms * 1000;
+    d->backoff_ms = d->backoff_ms * 2 < BACKOFF_MAX_MS ? d->backoff_ms * 2 : BACKOFF_MAX_MS;
+    return RC_UNAVAILABLE;
+}
+
+/* The pipeline */
+
+static void fail(db *d, rc code)
+{
+    if (d->failed == RC_OK) d->failed = code;
+}
+
+static void fail_lost(db *d, const char *what)
+{
+    if (d->conn) log_event(LOG_LEVEL_WARN, "database", "connection lost while %s: %s", what, PQerrorMessage(d->conn));
+    fail(d, RC_UNAVAILABLE);
+    db_drop(d);
+}
+
+void db_send(db *d, sql_id id, const db_param *params)
+{
+    const sql_statement *s = &sql_statements[id];
+    const char *values[16];
+    int lengths[16], formats[16];
+    if (d->count == 0) d->failed = RC_OK;
+    if (!d->conn) {
+        fail(d, RC_UNAVAILABLE);
+        return;
+    }
+    if (d->count == PIPELINE_MAX) abort();
+    for (int i = 0; i < s->params; i++) {
+        values[i] = params[i].value;
+        lengths[i] = params[i].len;
+        formats[i] = params[i].binary;
+    }
+    if (PQsendQueryPrepared(d->conn, s->name, s->params, values, lengths, formats, 0) != 1) {
+        fail_lost(d, "sending");
+        return;
+    }
+    d->sent[d->count++] = id;
+}
+
+/* Waits until the socket is readable, or writable while there is something left to send. */
+static bool wait_socket(db *d)
+{
+    int unsent = PQflush(d->conn);
+    if (unsent < 0) return false;
+    int64_t left_ms = (d->deadline_us - clock_monotonic_us()) / 1000;
+    if (left_ms <= 0) {
+        log_event(LOG_LEVEL_ERROR, "database", "no answer within the deadline; connection dropped");
+        return false;
+    }
+    struct pollfd p = {PQsocket(d->conn), (short)(POLLIN | (unsent ? POLLOUT : 0)), 0};
+    int ready = poll(&p, 1, (int)left_ms);
+    if (ready < 0 && errno != EINTR) return false;
+    return !(p.revents & (POLLIN | POLLERR | POLLHUP)) || PQconsumeInput(d->conn) == 1;
+}
+
+/* The next PGresult, or NULL at the end of a statement. *ok is false when the connection broke. */
+static PGresult *next_result(db *d, bool *ok)
+{
+    *ok = true;
+    while (PQisBusy(d->conn)) {
+        if (wait_socket(d)) continue;
+        *ok = false;
+        return NULL;
+    }
+    return PQgetResult(d->conn);
+}
+
+void db_flush(db *d)
+{
+    if (!d->conn) return;
+    d->deadline_us = clock_monotonic_us() + (d->conf->statement_timeout + DEADLINE_MARGIN_MS) * 1000;
+    d->round_trips++;
+    if (PQpipelineSync(d->conn) != 1 || PQflush(d->conn) < 0) {
+        fail_lost(d, "sending");
+        return;
+    }
+    d->synced = true;
+}
+
+static rc rc_of_sqlstate(const char *state)
+{
+    static const char *const passing[] = {"08", "25006", "40", "53", "55P03", "57", "58030", NULL};
+    for (const char *const *p = passing; state && *p; p++)
+        if (strncmp(state, *p, strlen(*p)) == 0) return RC_UNAVAILABLE;
+    return RC_FAILED;
+}
+
+static rc result_failed(db *d, sql_id id, const PGresult *r)
+{
+    const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+    const char *message = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+    rc code = rc_of_sqlstate(state);
+    log_begin(code == RC_FAILED ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "database");
+    log_str("statement", sql_statements[id].name);
+    log_str("sqlstate", state);
+    log_str("message", message ? message : PQerrorMessage(d->conn));
+    log_end();
+    fail(d, code);
+    /* A standby after a failover, or a server that is going down: another connection may find the primary. */
+    if (state && (strcmp(state, "25006") == 0 || strncmp(state, "57P", 3) == 0)) d->lost = true;
+    return d->failed;
+}
+
+static bool expected(const sql_statement *s, const PGresult *r)
+{
+    int rows = PQntuples(r);
+    switch (s->expect) {
+    case SQL_NONE:
+        return rows == 0;
+    case SQL_ONE:
+        return rows == 1;
+    case SQL_MAYBE:
+        return rows <= 1;
+    case SQL_ROWS:
+        return true;
+    }
+    return false;
+}
+
+static void release_result(void *result)
+{
+    PQclear(result);
+}
+
+/* Reads the NULL that ends a statement. */
+static bool end_statement(db *d)
+{
+    bool ok;
+    for (PGresult *r; (r = next_result(d, &ok));) PQclear(r);
+    if (!ok) fail_lost(d, "waiting");
+    return ok;
+}
+
+rc db_take(db *d, arena *a, PGresult **result)
+{
+    bool ok;
+    *result = NULL;
+    if (!d->conn || d->taken >= d->count) {
+        fail(d, RC_UNAVAILABLE);
+        return d->failed;
+    }
+    sql_id id = d->sent[d->taken++];
+    PGresult *r = next_result(d, &ok);
+    if (!r) {
+        fail_lost(d, "waiting");
+        return d->failed;
+    }
+    arena_defer(a, release_result, r);
+    ExecStatusType status = PQresultStatus(r);
+    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
+        if (status != PGRES_PIPELINE_ABORTED) result_failed(d, id, r);
+        fail(d, RC_FAILED);
+    } else if (!expected(&sql_statements[id], r)) {
+        log_event(LOG_LEVEL_ERROR, "database", "%s: %d rows", sql_statements[id].name, PQntuples(r));
+        fail(d, RC_FAILED);
+    }
+    if (!end_statement(d)) return d->failed;
+    *result = r;
+    return d->failed;
+}
+
+rc db_next_row(db *d, PGresult **row)
+{
+    bool ok;
+    *row = NULL;
+    if (!d->conn || d->taken >= d->count) {
+        fail(d, RC_UNAVAILABLE);
+        return d->failed;
+    }
+    if (!d->streaming) d->streaming = PQsetSingleRowMode(d->conn) == 1;
+    d->deadline_us = clock_monotonic_us() + (d->conf->statement_timeout + DEADLINE_MARGIN_MS) * 1000;
+    PGresult *r = next_result(d, &ok);
+    if (!r) {
+        fail_lost(d, "waiting");
+        return d->failed;
+    }
+    if (PQresultStatus(r) == PGRES_SINGLE_TUPLE) {
+        *row = r;
+        return RC_OK;
+    }
+    sql_id id = d->sent[d->taken++];
+    d->streaming = false;
+    if (PQresultStatus(r) == PGRES_PIPELINE_ABORTED) fail(d, RC_FAILED);
+    else if (PQresultStatus(r) != PGRES_TUPLES_OK) result_failed(d, id, r);
+    PQclear(r);
+    end_statement(d);
+    return d->failed;
+}
+
+/* After a failure inside a transaction block the block must be ended, or the next request would run in it. */
+static void roll_back(db *d)
+{
+    PGTransactionStatusType status = d->conn ? PQtransactionStatus(d->conn) : PQTRANS_IDLE;
+    if (status == PQTRANS_IDLE) return;
+    rc failed = d->failed;
+    bool lost = d->lost;
+    db_send(d, SQL_ROLLBACK, NULL);
+    db_flush(d);
+    db_finish(d);
+    d->failed = failed;
+    d->lost |= lost;
+}
+
+rc db_finish(db *d)
+{
+    bool ok = true, ended = false;
+    while (d->conn && d->synced && !ended) {
+        PGresult *r = next_result(d, &ok);
+        if (!ok) {
+            fail_lost(d, "waiting");
+            break;
+        }
+        if (!r) {
+            if (PQstatus(d->conn) != CONNECTION_OK) fail_lost(d, "waiting");
+            continue;
+        }
+        ExecStatusType status = PQresultStatus(r);
+        ended = status == PGRES_PIPELINE_SYNC;
+        if (status == PGRES_FATAL_ERROR) result_failed(d, d->sent[d->taken < d->count ? d->taken : 0], r);
+        if (status != PGRES_SINGLE_TUPLE && !ended && d->taken < d->count) d->taken++;
+        PQclear(r);
+    }
+    d->synced = d->streaming = false;
+    d->count = d->taken = 0;
+    rc failed = d->failed;
+    if (failed != RC_OK) roll_back(d);
+    if (d->lost && d->conn) db_drop(d);
+    d->failed = RC_OK;
+    return failed;
+}
+
+const char *db_column(const PGresult *r, int row, int column)
+{
+    return PQgetisnull(r, row, column) ? NULL : PQgetvalue(r, row, column);
+}
+
+int64_t db_column_int(const PGresult *r, int row, int column, int64_t null)
+{
+    const char *text = db_column(r, row, column);
+    return text ? strtoll(text, NULL, 10) : null;
+}

@@ -1,0 +1,84 @@
+#include "kind.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "json.h"
+
+const kind *const kinds[] = {
+    &kind_book, &kind_rating, &kind_tag, &kind_collection, &kind_reading_log, &kind_user_settings, NULL,
+};
+
+const kind *kind_find(const char *name)
+{
+    for (const kind *const *k = kinds; *k; k++)
+        if (strcmp((*k)->name, name) == 0) return *k;
+    return NULL;
+}
+
+static const char *check_string(arena *a, const field *f, const json_t *value)
+{
+    if (!json_is_string(value)) return "must be a string";
+    if (f->max == 0) return NULL;
+    size_t length = json_characters(json_string_value(value), json_string_length(value));
+    if ((double)length >= f->min && (double)length <= f->max) return NULL;
+    return arena_printf(a, "must have %.0f to %.0f characters, has %zu", f->min, f->max, length);
+}
+
+static const char *check_number(arena *a, const field *f, const json_t *value)
+{
+    if (!json_is_number(value)) return "must be a number";
+    if (f->min == 0 && f->max == 0) return NULL;
+    double number = json_number_value(value);
+    if (number < f->min || number > f->max) return arena_printf(a, "must be between %g and %g", f->min, f->max);
+    if (f->step != 0 && fmod(number, f->step) != 0) return arena_printf(a, "must be a multiple of %g", f->step);
+    return NULL;
+}
+
+static const char *check_choice(arena *a, const field *f, const json_t *value)
+{
+    strbuf list = STRBUF(a);
+    for (const char *const *choice = f->choices; *choice; choice++) {
+        if (json_is_string(value) && strcmp(json_string_value(value), *choice) == 0) return NULL;
+        strbuf_printf(&list, "%s%s", list.len ? ", " : "", *choice);
+    }
+    return arena_printf(a, "must be one of %s", list.data);
+}
+
+static const char *check_field(arena *a, const field *f, const json_t *value)
+{
+    int64_t ms;
+    if (json_is_null(value)) return f->required ? "is required and cannot be null" : NULL;
+    switch (f->type) {
+    case FIELD_STRING:
+        return check_string(a, f, value);
+    case FIELD_NUMBER:
+        return check_number(a, f, value);
+    case FIELD_BOOLEAN:
+        return json_is_boolean(value) ? NULL : "must be true or false";
+    case FIELD_ARRAY:
+        return json_is_array(value) ? NULL : "must be an array";
+    case FIELD_OBJECT:
+        return json_is_object(value) ? NULL : "must be an object";
+    case FIELD_INSTANT:
+        return json_instant(value, &ms) ? NULL : "must be an RFC 3339 instant or integer milliseconds since 1970";
+    case FIELD_CHOICE:
+        return check_choice(a, f, value);
+    case FIELD_TREE:
+        return json_is_object(value) || json_is_array(value) ? NULL : "must be an object or an array";
+    }
+    return NULL;
+}
+
+const char *kind_check(arena *a, const kind *k, const json_t *data, bool whole, const char **path)
+{
+    for (const field *f = k->fields; f->name; f++) {
+        const json_t *value = json_object_get(data, f->name);
+        if (!value && !(whole && f->required)) continue;
+        const char *message = value ? check_field(a, f, value) : "is required";
+        if (!message) continue;
+        *path = arena_printf(a, ".%s", f->name);
+        return message;
+    }
+    return NULL;
+}

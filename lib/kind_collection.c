@@ -1,0 +1,11 @@
+#include "kind.h"
+
+static const field fields[] = {
+    {.name = "name", .type = FIELD_STRING, .required = true, .min = 1, .max = 200},
+    {.name = "isSmart", .type = FIELD_BOOLEAN},
+    {.name = "smartRules", .type = FIELD_TREE},
+    {0},
+};
+
+const kind kind_collection = {
+    .name = "collection", .plural = "collections", .rule = KIND_NAMES_CLASH, .key = "name", .fields = fields};

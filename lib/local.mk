@@ -1,0 +1,28 @@
+# The engine and what it stands on. Knows nothing of HTTP or FastCGI.
+noinst_LIBRARIES += libbooky.a
+libbooky_a_SOURCES = \
+	lib/arena.c lib/arena.h \
+	lib/batch.c lib/batch.h \
+	lib/call.c lib/call.h \
+	lib/clock.c lib/clock.h \
+	lib/conf.c lib/conf.h \
+	lib/conflict.c lib/conflict.h \
+	lib/db.c lib/db.h \
+	lib/entity.c lib/entity.h \
+	lib/json.c lib/json.h \
+	lib/kind.c lib/kind.h \
+	lib/kind_book.c \
+	lib/kind_collection.c \
+	lib/kind_rating.c \
+	lib/kind_reading_log.c \
+	lib/kind_tag.c \
+	lib/kind_user_settings.c \
+	lib/log.c lib/log.h \
+	lib/merge.c lib/merge.h \
+	lib/operation.c lib/operation.h \
+	lib/pull.c lib/pull.h \
+	lib/rc.c lib/rc.h \
+	lib/resolve.c lib/resolve.h \
+	lib/sql.c lib/sql.h \
+	lib/status.c lib/status.h \
+	lib/token.c lib/token.h

@@ -1,0 +1,95 @@
+#include "log.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+enum { LINE = 8192, STRING = 1024, TAIL = 2 /* "}\n" */ };
+
+static log_level threshold = LOG_LEVEL_INFO;
+static char line[LINE];
+static size_t used;
+static bool open_event, full;
+
+void log_set_level(log_level level)
+{
+    threshold = level;
+}
+
+/* Adds a whole piece or nothing, so that a cut event is still valid JSON. */
+static void add(const char *piece, size_t len)
+{
+    if (full || used + len > LINE - TAIL) {
+        full = true;
+        return;
+    }
+    memcpy(line + used, piece, len);
+    used += len;
+}
+
+static size_t escape(char *out, const char *s)
+{
+    size_t n = 0, cut = strnlen(s, STRING);
+    while (cut > 0 && cut == STRING && ((unsigned char)s[cut] & 0xC0) == 0x80) cut--; /* not inside a character */
+    for (size_t i = 0; i < cut; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (c == '"' || c == '\\') out[n++] = '\\', out[n++] = (char)c;
+        else if (c < 0x20 || c == 0x7F) n += (size_t)sprintf(out + n, "\\u%04x", c);
+        else out[n++] = (char)c;
+    }
+    return n;
+}
+
+void log_begin(log_level level, const char *event)
+{
+    open_event = level <= threshold;
+    if (!open_event) return;
+    static const char *const names[] = {[3] = "error", [4] = "warn", [6] = "info", [7] = "debug"};
+    char now[CLOCK_TEXT];
+    used = 0;
+    full = false;
+    used = (size_t)snprintf(line, LINE, "<%d>{\"ts\":\"%s\",\"level\":\"%s\",\"event\":\"%s\",\"pid\":%d", (int)level,
+                            clock_format(clock_now(), now), names[level], event, (int)getpid());
+}
+
+void log_str(const char *name, const char *value)
+{
+    if (!open_event || !value) return;
+    char piece[STRING * 6 + 128];
+    size_t n = (size_t)snprintf(piece, 96, ",\"%s\":\"", name);
+    n += escape(piece + n, value);
+    piece[n++] = '"';
+    add(piece, n);
+}
+
+void log_int(const char *name, int64_t value)
+{
+    if (!open_event) return;
+    char piece[128];
+    add(piece, (size_t)snprintf(piece, sizeof piece, ",\"%s\":%lld", name, (long long)value));
+}
+
+void log_end(void)
+{
+    if (!open_event) return;
+    open_event = false;
+    memcpy(line + used, "}\n", TAIL);
+    ssize_t written = write(STDERR_FILENO, line, used + TAIL);
+    (void)written; /* there is nowhere to report it to */
+}
+
+void log_event(log_level level, const char *event, const char *fmt, ...)
+{
+    char text[STRING + 1];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    log_begin(level, event);
+    log_str("message", text);
+    log_end();
+}

@@ -1,0 +1,22 @@
+/* JSON lines on standard error, one event a line, for journald (which reads the <n> prefix as the priority). */
+#ifndef BOOKY_LOG_H
+#define BOOKY_LOG_H
+
+#include <stdint.h>
+
+typedef enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARN = 4, LOG_LEVEL_INFO = 6, LOG_LEVEL_DEBUG = 7 } log_level;
+
+/* Events of a level above `level` are dropped. */
+void log_set_level(log_level level);
+
+/* Starts an event named `event`; the log_* calls that follow add members to it, log_end writes it with one write().
+ * Strings are escaped here and nowhere else, cut at 1,024 bytes; an event is cut at 8 KiB. Not thread-safe. */
+void log_begin(log_level level, const char *event);
+void log_str(const char *name, const char *value); /* NULL is left out */
+void log_int(const char *name, int64_t value);
+void log_end(void);
+
+/* One event with a printf-style `message`. */
+void log_event(log_level level, const char *event, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,234 @@
+#include "operation.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+typedef struct reader {
+    arena *a;
+    const conf *conf;
+    const char *path;
+    operation *op;
+} reader;
+
+static bool refuse(reader *r, rc code, const char *member, const char *message)
+{
+    if (r->op->failed != RC_OK) return false;
+    r->op->failed = code;
+    r->op->message = arena_printf(r->a, "%s%s: %s", r->path, member, message);
+    return false;
+}
+
+bool policy_find(const char *name, policy *out)
+{
+    static const char *const names[] = {"merge", "local", "server", "manual"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(names[i], name) != 0) continue;
+        *out = (policy)i;
+        return true;
+    }
+    return false;
+}
+
+static const char *make_id(arena *a)
+{
+    unsigned char b[16];
+    if (getrandom(b, sizeof b, 0) != (ssize_t)sizeof b) abort();
+    b[6] = (unsigned char)((b[6] & 0x0F) | 0x40); /* a version 4 UUID, RFC 9562 */
+    b[8] = (unsigned char)((b[8] & 0x3F) | 0x80);
+    strbuf out = STRBUF(a);
+    for (size_t i = 0; i < sizeof b; i++)
+        strbuf_printf(&out, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", b[i]);
+    return out.data;
+}
+
+/* A string of 1..max characters, or NULL with the operation refused. */
+static const char *read_text(reader *r, const json_t *from, const char *name, size_t max)
+{
+    const json_t *value = json_object_get(from, name);
+    const char *member = arena_printf(r->a, ".%s", name);
+    if (!value || json_is_null(value)) return refuse(r, RC_VALIDATION, member, "is required"), NULL;
+    if (!json_is_string(value)) return refuse(r, RC_VALIDATION, member, "must be a string"), NULL;
+    size_t length = json_characters(json_string_value(value), json_string_length(value));
+    if (length >= 1 && length <= max) return json_string_value(value);
+    refuse(r, RC_VALIDATION, member, arena_printf(r->a, "must have 1 to %zu characters, has %zu", max, length));
+    return NULL;
+}
+
+/* An optional instant; absent or null leaves *out alone. */
+static bool read_instant(reader *r, const json_t *from, const char *parent, const char *name, int64_t *out)
+{
+    const json_t *value = json_object_get(from, name);
+    if (!value || json_is_null(value) || json_instant(value, out)) return true;
+    return refuse(r, RC_VALIDATION, arena_printf(r->a, "%s.%s", parent, name),
+                  "not an RFC 3339 instant or integer milliseconds since 1970");
+}
+
+/* What the result echoes. Read first, so that a refused operation can be told apart. */
+static void read_names(reader *r, const json_t *from)
+{
+    operation *op = r->op;
+    const json_t *id = json_object_get(from, "id");
+    op->id = id && !json_is_null(id) ? read_text(r, from, "id", OPERATION_ID_MAX) : make_id(r->a);
+    op->kind_name = json_string_value(json_object_get(from, "entity"));
+    op->entity_id = json_string_value(json_object_get(from, "entityId"));
+}
+
+static bool read_type(reader *r, const json_t *from)
+{
+    static const char *const types[] = {"create", "update", "delete"};
+    const char *type = json_string_value(json_object_get(from, "type"));
+    for (size_t i = 0; type && i < sizeof types / sizeof *types; i++) {
+        if (strcmp(types[i], type) != 0) continue;
+        r->op->type = (operation_type)i;
+        r->op->type_name = types[i];
+        return true;
+    }
+    return refuse(r, RC_VALIDATION, ".type", "must be one of create, update, delete");
+}
+
+static bool read_entity(reader *r, const json_t *from)
+{
+    operation *op = r->op;
+    op->kind = op->kind_name ? kind_find(op->kind_name) : NULL;
+    if (!op->kind) {
+        strbuf list = STRBUF(r->a);
+        for (const kind *const *k = kinds; *k; k++) strbuf_printf(&list, "%s%s", list.len ? ", " : "", (*k)->name);
+        return refuse(r, RC_VALIDATION, ".entity", arena_printf(r->a, "must be one of %s", list.data));
+    }
+    if (op->kind->fixed_id && !json_object_get(from, "entityId")) op->entity_id = op->kind->fixed_id;
+    else op->entity_id = read_text(r, from, "entityId", ENTITY_ID_MAX);
+    op->stored_id = op->kind->fixed_id ? op->kind->fixed_id : op->entity_id;
+    return op->entity_id != NULL;
+}
+
+static bool read_policy(reader *r, const json_t *from)
+{
+    const json_t *value = json_object_get(from, "conflictResolution");
+    const char *name = json_string_value(value);
+    if (!value || json_is_null(value)) name = r->conf->conflict_resolution;
+    if (name && policy_find(name, &r->op->policy)) return true;
+    return refuse(r, RC_VALIDATION, ".conflictResolution", "must be one of merge, local, server, manual");
+}
+
+static int digest_more(const char *bytes, size_t len, void *digest)
+{
+    return EVP_DigestUpdate(digest, bytes, len) == 1 ? 0 : -1;
+}
+
+static void release_digest(void *digest)
+{
+    EVP_MD_CTX_free(digest);
+}
+
+/* SHA-256 over what is asked: names, timestamp as an instant, and the data with its members sorted. How the client
+ * spelled it, and what it adds for itself (retryCount, …), is left out. */
+static void hash(reader *r)
+{
+    operation *op = r->op;
+    EVP_MD_CTX *digest = EVP_MD_CTX_new();
+    if (!digest) abort();
+    arena_defer(r->a, release_digest, digest);
+    char head[64];
+    int head_len = snprintf(head, sizeof head, "%s %s %lld ", op->type_name, op->kind->name, (long long)op->at);
+    if (EVP_DigestInit_ex(digest, EVP_sha256(), NULL) != 1 || EVP_DigestUpdate(digest, head, (size_t)head_len) != 1 ||
+        EVP_DigestUpdate(digest, op->stored_id, strlen(op->stored_id) + 1) != 1 ||
+        json_dump_callback(op->data, digest_more, digest, JSON_COMPACT | JSON_SORT_KEYS) != 0 ||
+        EVP_DigestFinal_ex(digest, op->hash, NULL) != 1)
+        abort();
+}
+
+/* Takes the members that are not data out of it. */
+static bool strip(reader *r, int64_t *updated_at)
+{
+    json_t *data = r->op->data;
+    const json_t *id = json_object_get(data, "id");
+    if (id && (!json_is_string(id) || strcmp(json_string_value(id), r->op->entity_id) != 0))
+        return refuse(r, RC_VALIDATION, ".data.id", "must equal entityId");
+    if (!read_instant(r, data, ".data", "createdAt", &r->op->created_at)) return false;
+    if (!read_instant(r, data, ".data", "updatedAt", updated_at)) return false;
+    json_object_del(data, "id");
+    json_object_del(data, "createdAt");
+    json_object_del(data, "updatedAt");
+    return true;
+}
+
+static void release_json(void *value)
+{
+    json_decref(value);
+}
+
+static bool read_data(reader *r, const json_t *from, int64_t *updated_at)
+{
+    operation *op = r->op;
+    json_t *data = json_object_get(from, "data");
+    const char *path = "";
+    if (op->type == OPERATION_DELETE) { /* what a deletion carries is of no consequence */
+        op->data = json_object();
+        if (!op->data) abort();
+        arena_defer(r->a, release_json, op->data);
+        hash(r);
+        return true;
+    }
+    if (!json_is_object(data)) return refuse(r, RC_VALIDATION, ".data", data ? "must be an object" : "is required");
+    if (!json_within_depth(data, (size_t)r->conf->depth))
+        return refuse(r, RC_VALIDATION, ".data",
+                      arena_printf(r->a, "nested deeper than %lld levels", (long long)r->conf->depth));
+    op->data = data;
+    hash(r);
+    if (!strip(r, updated_at)) return false;
+    const char *message = kind_check(r->a, op->kind, data, op->type == OPERATION_CREATE, &path);
+    if (message) return refuse(r, RC_VALIDATION, arena_printf(r->a, ".data%s", path), message);
+    if (op->size <= (size_t)r->conf->entity) return true;
+    strbuf text = STRBUF(r->a);
+    json_write(&text, data);
+    if (text.len <= (size_t)r->conf->entity) return true;
+    return refuse(r, RC_TOO_LARGE, ".data",
+                  arena_printf(r->a, "%zu bytes, limits.entity is %lld", text.len, (long long)r->conf->entity));
+}
+
+/* For an operation that cannot be kept: finds what can be echoed among its members. */
+static void salvage(reader *r, const char *text, size_t len)
+{
+    json_slice *parts;
+    size_t count;
+    json_fault fault;
+    operation *op = r->op;
+    if (!json_split(r->a, '{', text, len, 1000, &parts, &count, &fault)) return;
+    for (size_t i = 0; i < count; i++) {
+        const char **to = strcmp(parts[i].key, "id") == 0         ? &op->id
+                          : strcmp(parts[i].key, "entity") == 0   ? &op->kind_name
+                          : strcmp(parts[i].key, "entityId") == 0 ? &op->entity_id
+                                                                  : NULL;
+        if (to) *to = json_string_value(json_read(r->a, parts[i].text, parts[i].len, 1, &fault));
+    }
+}
+
+bool operation_read(arena *a, const conf *c, const char *text, size_t len, const char *path, operation *out,
+                    json_fault *fault)
+{
+    *out = (operation){.at = MERGE_NEVER, .created_at = MERGE_NEVER, .base = MERGE_NEVER, .size = len};
+    reader r = {a, c, path, out};
+    int64_t updated_at = MERGE_NEVER;
+    json_t *from = json_read(a, text, len, SIZE_MAX, fault);
+    if (!from && fault->kind == JSON_FAULT_SYNTAX) return false;
+    if (!from) {
+        salvage(&r, text, len);
+        refuse(&r, RC_VALIDATION, fault->path, fault->message);
+        return true;
+    }
+    if (!json_is_object(from)) {
+        refuse(&r, RC_VALIDATION, "", "must be an object");
+        return true;
+    }
+    read_names(&r, from);
+    if (out->failed != RC_OK || !read_type(&r, from) || !read_entity(&r, from)) return true;
+    if (!read_instant(&r, from, "", "timestamp", &out->at) || !read_instant(&r, from, "", "baseVersion", &out->base))
+        return true;
+    if (!read_policy(&r, from)) return true;
+    if (!read_data(&r, from, &updated_at)) return true;
+    if (out->at == MERGE_NEVER) out->at = updated_at;
+    return true;
+}

@@ -1,0 +1,258 @@
+#include "pull.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "entity.h"
+#include "json.h"
+
+enum { FLUSH_BYTES = 32 * 1024, LIMIT_MAX = 100000, CURSOR_MAX = 2048 };
+
+/*
+ * Where a pull stands. Rows are ordered by (stamp, kind, id), so a page can end inside a transaction's rows. `bound`: on a
+ * first pull deleted entities are left out, but one that was live on an earlier page must not be: those deleted after the
+ * first page's clock are shown.
+ */
+typedef struct position {
+    int64_t epoch; /* of the clock row the cursor came from; 0: from no row, or from an instant */
+    int64_t stamp;
+    int64_t bound; /* MERGE_NEVER: to be found out */
+    const char *kind, *id; /* "" : behind all of `stamp` */
+} position;
+
+typedef struct clock_row {
+    int64_t clock, started, epoch, horizon;
+} clock_row;
+
+/* Cursors: the position as text in base64url, so that nobody builds on it. */
+
+static const char *cursor_write(arena *a, const position *p)
+{
+    const char *text = arena_printf(a, "1 %lld %lld %lld %s %s", (long long)p->epoch, (long long)p->stamp,
+                                    (long long)p->bound, p->kind, p->id);
+    size_t len = strlen(text);
+    char *out = arena_alloc(a, len * 4 / 3 + 8);
+    EVP_EncodeBlock((unsigned char *)out, (const unsigned char *)text, (int)len);
+    for (char *c = out; *c; c++) {
+        if (*c == '+') *c = '-';
+        else if (*c == '/') *c = '_';
+        else if (*c == '=') *c = '\0';
+    }
+    return out;
+}
+
+static bool cursor_read(arena *a, const char *text, position *p)
+{
+    size_t len = strlen(text);
+    if (len == 0 || len > CURSOR_MAX || len % 4 == 1) return false;
+    size_t padded = (len + 3) / 4 * 4;
+    char *in = arena_strndup(a, text, padded);
+    memset(in + len, '=', padded - len);
+    for (char *c = in; *c; c++) {
+        if (*c == '+' || *c == '/' || *c == '\n' || *c == '\r' || *c == ' ' || *c == '\t') return false;
+        if (*c == '-') *c = '+';
+        else if (*c == '_') *c = '/';
+    }
+    char *out = arena_alloc(a, padded);
+    int n = EVP_DecodeBlock((unsigned char *)out, (const unsigned char *)in, (int)padded);
+    if (n < 0) return false;
+    out[(size_t)n - (padded - len)] = '\0';
+    long long epoch, stamp, bound;
+    int at = 0;
+    if (sscanf(out, "1 %lld %lld %lld%n", &epoch, &stamp, &bound, &at) != 3 || out[at] != ' ') return false;
+    char *kind = out + at + 1, *space = strchr(kind, ' ');
+    if (!space) return false;
+    *space = '\0';
+    if (*kind && !kind_find(kind)) return false;
+    *p = (position){epoch, stamp, bound, kind, space + 1};
+    json_t *valid = json_string(p->id);
+    json_decref(valid);
+    return valid && epoch >= 0 && stamp >= CLOCK_MIN && stamp <= CLOCK_MAX && strcmp(cursor_write(a, p), text) == 0;
+}
+
+/* Parameters */
+
+static rc read_since(call *c, const char *text, position *p)
+{
+    char *end;
+    int64_t since;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    bool is_number = *text && !*end && !errno && number >= CLOCK_MIN && number <= CLOCK_MAX;
+    if (is_number) since = number;
+    else if (!clock_parse(text, &since))
+        return call_fail(c, RC_VALIDATION, "since: not an RFC 3339 instant or integer milliseconds since 1970");
+    *p = (position){0, since, MERGE_NEVER, "", ""};
+    return RC_OK;
+}
+
+static rc read_limit(call *c, const char *text, int64_t *limit)
+{
+    char *end;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    if (!*text || *end || errno || number < 1 || number > LIMIT_MAX)
+        return call_fail(c, RC_VALIDATION, "limit: must be a whole number from 1 to %d", LIMIT_MAX);
+    *limit = number;
+    return RC_OK;
+}
+
+static rc read_kinds(call *c, const char *text, db_array *out)
+{
+    *out = db_array_new(c->a, DB_TEXT);
+    for (const char *p = text;;) {
+        size_t len = strcspn(p, ",");
+        const kind *k = kind_find(arena_strndup(c->a, p, len));
+        if (!k) return call_fail(c, RC_VALIDATION, "entities: must be a comma-separated list of entity kinds");
+        db_array_text(out, k->name);
+        if (!p[len]) return RC_OK;
+        p += len + 1;
+    }
+}
+
+/* The tag of a reply is the user's clock and what was asked: while both are the same, so is the reply. */
+
+static uint32_t fingerprint(const pull_query *q)
+{
+    const char *const parts[] = {q->since, q->cursor, q->limit, q->entities};
+    uint32_t hash = 2166136261u; /* FNV-1a */
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        for (const char *p = parts[i] ? parts[i] : "-"; p;) {
+            hash = (hash ^ (unsigned char)*p) * 16777619u;
+            p = *p ? p + 1 : NULL;
+        }
+    return hash;
+}
+
+static const char *etag_write(arena *a, const clock_row *row, uint32_t print)
+{
+    return arena_printf(a, "\"%llx-%llx-%x\"", (unsigned long long)row->epoch, (unsigned long long)row->clock, print);
+}
+
+/* The clock in the first tag of If-None-Match that is for this query (compared weakly: gzip weakens tags). */
+static bool etag_find(const char *header, uint32_t print, unsigned long long *clock)
+{
+    for (const char *p = header; p && (p = strchr(p, '"')); p = strchr(p + 1, '"'), p = p ? p + 1 : NULL) {
+        unsigned long long epoch, at;
+        unsigned int of;
+        if (sscanf(p, "\"%llx-%llx-%x\"", &epoch, &at, &of) == 3 && of == print) {
+            *clock = at;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Running */
+
+static rc check_position(call *c, const position *p, const clock_row *row)
+{
+    if (p->epoch != 0 && p->epoch != row->epoch)
+        return call_fail(c, RC_RESYNC, "the cursor is of another epoch (the data was erased); pull from the beginning");
+    if (p->epoch != 0 && p->stamp > row->clock)
+        return call_fail(c, RC_RESYNC, "the cursor is from the future (a backup was restored); pull from the beginning");
+    if (p->stamp >= row->started && p->stamp < row->horizon)
+        return call_fail(c, RC_RESYNC, "deletions up to that time are no longer known; pull from the beginning");
+    return RC_OK;
+}
+
+static void write_change(const PGresult *row, strbuf *out)
+{
+    const char *kind = db_column(row, 0, 0), *id = db_column(row, 0, 1);
+    bool deleted = strcmp(db_column(row, 0, 2), "deleted") == 0;
+    int64_t created = db_column_int(row, 0, 3, 0), updated = db_column_int(row, 0, 4, 0);
+    strbuf_putc(out, '{');
+    json_write_member(out, "type", kind);
+    if (deleted) json_write_bool(out, "deleted", true);
+    json_write_name(out, "data");
+    if (deleted) entity_write_deleted(out, id, updated, db_column_int(row, 0, 5, updated));
+    else entity_write_live(out, id, created, updated, db_column(row, 0, 6));
+    strbuf_putc(out, '}');
+}
+
+static rc stream(call *c, const pull_query *q, position p, const clock_row *clock, int64_t limit)
+{
+    strbuf out = STRBUF(c->a);
+    PGresult *row;
+    int64_t count = 0;
+    bool more = false;
+    rc code;
+    if (p.bound == MERGE_NEVER) p.bound = p.stamp < clock->started ? clock->clock : -1;
+    strbuf_puts(&out, "{\"success\":true,\"changes\":[");
+    while ((code = db_next_row(c->db, &row)) == RC_OK && row) {
+        more = limit > 0 && count == limit;
+        if (!more) {
+            if (count++ > 0) strbuf_putc(&out, ',');
+            write_change(row, &out);
+        }
+        if (!more && count == limit) { /* should there be more, the next page goes on here */
+            p.stamp = db_column_int(row, 0, 4, 0);
+            p.kind = kind_find(db_column(row, 0, 0))->name;
+            p.id = arena_strdup(c->a, db_column(row, 0, 1));
+        }
+        PQclear(row);
+        if (out.len < FLUSH_BYTES) continue;
+        c->write(c->to, out.data, out.len);
+        out.len = 0;
+    }
+    if (code == RC_OK) code = db_finish(c->db);
+    if (code != RC_OK) return code;
+    p.epoch = clock->epoch;
+    if (!more) p = (position){clock->epoch, clock->clock, MERGE_NEVER, "", ""};
+    strbuf_putc(&out, ']');
+    json_write_member(&out, "since", q->since);
+    json_write_member(&out, "cursor", cursor_write(c->a, &p));
+    json_write_bool(&out, "hasMore", more);
+    strbuf_putc(&out, '}');
+    c->write(c->to, out.data, out.len);
+    return RC_OK;
+}
+
+rc pull_run(call *c, const pull_query *q)
+{
+    position p = {0};
+    int64_t limit = 0;
+    db_array kinds;
+    PGresult *r, *clock_rows;
+    unsigned long long seen = 0;
+    rc code;
+    if (!q->cursor && !q->since) return call_fail(c, RC_VALIDATION, "since: is required (an instant, or cursor instead)");
+    if (q->cursor && !cursor_read(c->a, q->cursor, &p)) return call_fail(c, RC_VALIDATION, "cursor: not one of ours");
+    if (!q->cursor && (code = read_since(c, q->since, &p)) != RC_OK) return code;
+    if (q->limit && (code = read_limit(c, q->limit, &limit)) != RC_OK) return code;
+    if (q->entities && (code = read_kinds(c, q->entities, &kinds)) != RC_OK) return code;
+    uint32_t print = fingerprint(q);
+    bool has_tag = etag_find(q->if_none_match, print, &seen);
+
+    db_param user = db_text(c->user);
+    bool whole_stamp = *p.kind == '\0'; /* behind all rows of the stamp: before the next one's */
+    db_send(c->db, SQL_BEGIN_READ, NULL);
+    db_send(c->db, SQL_IDENTIFY, &user);
+    db_send(c->db, SQL_CLOCK_READ, &user);
+    db_send(c->db, SQL_PULL,
+            DB_PARAMS(user, db_int(c->a, whole_stamp ? p.stamp + 1 : p.stamp), db_text(p.kind), db_text(p.id),
+                      p.bound == MERGE_NEVER ? db_null() : db_int(c->a, p.bound),
+                      q->entities ? db_array_param(&kinds) : db_null(), limit ? db_int(c->a, limit + 1) : db_null(),
+                      has_tag ? db_int(c->a, (int64_t)seen) : db_null(),
+                      p.epoch ? db_int(c->a, p.epoch) : db_null()));
+    db_send(c->db, SQL_COMMIT, NULL);
+    db_flush(c->db);
+    if (db_take(c->db, c->a, &r) != RC_OK || db_take(c->db, c->a, &r) != RC_OK ||
+        db_take(c->db, c->a, &clock_rows) != RC_OK) {
+        code = db_finish(c->db);
+        return code == RC_OK ? RC_FAILED : code;
+    }
+    clock_row clock = {0};
+    if (PQntuples(clock_rows) > 0)
+        clock = (clock_row){db_column_int(clock_rows, 0, 0, 0), db_column_int(clock_rows, 0, 1, 0),
+                            db_column_int(clock_rows, 0, 2, 0), db_column_int(clock_rows, 0, 3, 0)};
+    c->etag = etag_write(c->a, &clock, print);
+    rc refused = check_position(c, &p, &clock);
+    if (refused == RC_OK && has_tag && q->if_none_match && strstr(q->if_none_match, c->etag)) refused = RC_NOT_MODIFIED;
+    if (refused == RC_OK) return stream(c, q, p, &clock, limit);
+    code = db_finish(c->db);
+    return code == RC_OK ? refused : code;
+}

@@ -1,0 +1,47 @@
+/*
+ * One operation meets the entity it is about: the conflict is found, the policy chosen, the edit applied, the rules that
+ * span entities (one rating per book, two tags of one name) kept, and all of it noted. No I/O.
+ */
+#ifndef BOOKY_RESOLVE_H
+#define BOOKY_RESOLVE_H
+
+#include "conflict.h"
+#include "entity.h"
+#include "operation.h"
+
+typedef struct resolver {
+    arena *a;
+    const conf *conf;
+    entity_set entities;
+    conflict_log log;
+    int64_t stamp;       /* of this transaction; also what "now" means */
+    int64_t last_sync;   /* stands in for baseVersion, or MERGE_NEVER */
+    const char *device;  /* who sends this, or NULL */
+} resolver;
+
+typedef enum outcome_status {
+    OUTCOME_SUCCESS,
+    OUTCOME_CONFLICT, /* a person must decide; nothing was applied */
+    OUTCOME_FAILED,   /* it can never be applied as it is */
+    OUTCOME_REPEAT    /* it was processed before */
+} outcome_status;
+
+typedef struct outcome {
+    outcome_status status;
+    entity *entity;
+    const char *resolution; /* client, server, merged; NULL when there was no conflict, or it is open */
+    bool has_conflict;
+    size_t conflict; /* its number in the log */
+    bool show_data;  /* the entity is not what the sender believes */
+    bool adjusted;   /* the timestamp was brought down to now */
+    rc failed;             /* OUTCOME_FAILED */
+    const char *error;     /* OUTCOME_FAILED: another code than that of `failed`, or NULL */
+    const char *message;   /* OUTCOME_FAILED */
+    const char *repeat;    /* OUTCOME_REPEAT: the stored result */
+    size_t repeat_of;      /* OUTCOME_REPEAT without `repeat`: the number of the first copy in this request */
+} outcome;
+
+/* Applies operation `number` of the request; `path` is where it stands, for messages. */
+void resolve_operation(resolver *r, const operation *op, size_t number, const char *path, outcome *out);
+
+#endif

@@ -1,0 +1,38 @@
+/* Every SQL statement of the workers, named, in one table (sql.c). All are prepared when a connection is made. */
+#ifndef BOOKY_SQL_H
+#define BOOKY_SQL_H
+
+typedef enum sql_id {
+    SQL_BEGIN,
+    SQL_BEGIN_READ,
+    SQL_COMMIT,
+    SQL_ROLLBACK,
+    SQL_IDENTIFY,
+    SQL_CLOCK_ADVANCE,
+    SQL_CLOCK_READ,
+    SQL_LEDGER_READ,
+    SQL_ENTITIES_READ,
+    SQL_ENTITIES_WRITE,
+    SQL_LEDGER_WRITE,
+    SQL_CONFLICTS_WRITE,
+    SQL_CONFLICTS_CLOSE,
+    SQL_QUEUE_SYNCED,
+    SQL_STATUS,
+    SQL_PULL,
+    SQL_PING,
+    SQL_COUNT
+} sql_id;
+
+/* How many rows a statement must return; anything else is a fault of the server. */
+typedef enum sql_expect { SQL_NONE, SQL_ONE, SQL_MAYBE, SQL_ROWS } sql_expect;
+
+typedef struct sql_statement {
+    const char *name;
+    sql_expect expect;
+    int params;
+    const char *text;
+} sql_statement;
+
+extern const sql_statement sql_statements[SQL_COUNT];
+
+#endif

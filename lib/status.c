@@ -1,0 +1,47 @@
+#include "status.h"
+
+#include "clock.h"
+#include "json.h"
+
+rc status_run(call *c, strbuf *reply)
+{
+    PGresult *r;
+    db_param user = db_text(c->user);
+    db_send(c->db, SQL_BEGIN_READ, NULL);
+    db_send(c->db, SQL_IDENTIFY, &user);
+    db_send(c->db, SQL_STATUS, &user);
+    db_send(c->db, SQL_COMMIT, NULL);
+    db_flush(c->db);
+    bool ok = db_take(c->db, c->a, &r) == RC_OK && db_take(c->db, c->a, &r) == RC_OK && db_take(c->db, c->a, &r) == RC_OK;
+    rc code = db_finish(c->db);
+    if (!ok || code != RC_OK) return code == RC_OK ? RC_FAILED : code;
+    char text[CLOCK_TEXT];
+    int64_t clock = db_column_int(r, 0, 0, INT64_MIN);
+    const char *last = clock == INT64_MIN ? NULL : clock_format(clock, text);
+    strbuf_putc(reply, '{');
+    json_write_bool(reply, "success", true);
+    json_write_member(reply, "status", db_column_int(r, 0, 2, 0) > 0 ? "error" : "ready");
+    json_write_member(reply, "lastSync", last);
+    json_write_member(reply, "lastSyncTime", last); /* what clients in the wild read */
+    json_write_int(reply, "pendingOperations", db_column_int(r, 0, 1, 0));
+    json_write_int(reply, "conflicts", db_column_int(r, 0, 3, 0));
+    strbuf_putc(reply, '}');
+    return RC_OK;
+}
+
+rc status_health(call *c, strbuf *reply)
+{
+    PGresult *r;
+    db_send(c->db, SQL_PING, NULL);
+    db_flush(c->db);
+    bool ok = db_take(c->db, c->a, &r) == RC_OK;
+    rc code = db_finish(c->db);
+    if (!ok || code != RC_OK) return call_fail(c, code == RC_OK ? RC_FAILED : code, "the database does not answer");
+    strbuf_putc(reply, '{');
+    json_write_bool(reply, "success", true);
+    json_write_member(reply, "status", "ok");
+    json_write_member(reply, "database", "ok");
+    json_write_instant(reply, "serverTime", clock_now());
+    strbuf_putc(reply, '}');
+    return RC_OK;
+}

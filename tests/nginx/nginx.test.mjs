@@ -1,0 +1,113 @@
+// What nginx answers itself, with the shipped files and the published rate limit.
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import http2 from 'node:http2';
+import test from 'node:test';
+import tls from 'node:tls';
+import { base, ca, checkError, request } from './client.mjs';
+
+test('an unknown path outside of the API is a JSON 404', async () => {
+  checkError(assert, await request('/'), 404, 'NOT_FOUND');
+  checkError(assert, await request('/api/other'), 404, 'NOT_FOUND');
+  checkError(assert, await request('/syncthing'), 404, 'NOT_FOUND');
+});
+
+test("the client's request id is kept if it is harmless, else replaced", async () => {
+  const kept = await request('/', { headers: { 'x-request-id': 'abc-DEF_12345' } });
+  assert.equal(kept.headers['x-request-id'], 'abc-DEF_12345');
+  for (const id of ['short', 'x'.repeat(65), 'abcdefgh"quote', 'abcdefgh blank']) {
+    const replaced = await request('/', { headers: { 'x-request-id': id } });
+    assert.match(replaced.headers['x-request-id'], /^[0-9a-f]{32}$/);
+    checkError(assert, replaced, 404, 'NOT_FOUND');
+  }
+});
+
+test("the application's replies carry one X-Request-Id too, and it is the client's", async () => {
+  const reply = await request('/api/health', { headers: { 'x-request-id': 'health-12345' } });
+  assert.equal(reply.status, 200, reply.text);
+  assert.equal(reply.headers['x-request-id'], 'health-12345');
+  assert.equal(reply.raw.filter((name, i) => i % 2 === 0 && /^x-request-id$/i.test(name)).length, 1);
+});
+
+test('a body beyond 12 MiB is a JSON 413', async () => {
+  const reply = await request('/api/sync/full', { method: 'POST', headers: { 'content-length': 13 << 20 } });
+  checkError(assert, reply, 413, 'PAYLOAD_TOO_LARGE');
+  assert.match(reply.json.message, /12 MiB/);
+});
+
+test('a header that is too long is a JSON 431', async () => {
+  checkError(assert, await request('/', { headers: { 'x-long': 'x'.repeat(20000) } }), 431, 'VALIDATION_ERROR');
+});
+
+test('a request line that is too long is a JSON 414', async () => {
+  checkError(assert, await request(`/api/sync/${'x'.repeat(20000)}`), 414, 'VALIDATION_ERROR');
+});
+
+test('what is not HTTP is a JSON 400', async () => {
+  const socket = tls.connect({ host: base.hostname, port: base.port, ca });
+  socket.end('GE<T / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  let text = '';
+  for await (const chunk of socket) text += chunk;
+  assert.match(text, /^HTTP\/1\.1 400 /);
+  assert.equal(JSON.parse(text.slice(text.indexOf('\r\n\r\n'))).error, 'VALIDATION_ERROR');
+});
+
+test('an Authorization header of 8 KiB gets through', async () => {
+  const reply = await request('/', { headers: { authorization: `Bearer ${'x'.repeat(8192)}` } });
+  assert.equal(reply.status, 404);
+});
+
+test('plain HTTP on the TLS port is a JSON 400', async () => {
+  const body = await new Promise((resolve, reject) => {
+    http.get({ host: base.hostname, port: base.port, path: '/api/health' }, (res) => {
+      let text = '';
+      res.on('data', (chunk) => (text += chunk));
+      res.on('end', () => resolve({ status: res.statusCode, json: JSON.parse(text) }));
+    }).on('error', reject);
+  });
+  assert.equal(body.status, 400);
+  assert.equal(body.json.error, 'VALIDATION_ERROR');
+});
+
+test('TRACE is a JSON 405', async () => {
+  checkError(assert, await request('/', { method: 'TRACE' }), 405, 'METHOD_NOT_ALLOWED');
+});
+
+test('HTTP/2 is spoken, and its errors are JSON too', async () => {
+  const client = http2.connect(base.origin, { ca });
+  const reply = await new Promise((resolve, reject) => {
+    client.on('error', reject);
+    const stream = client.request({ ':path': '/nowhere' });
+    let status;
+    let text = '';
+    stream.on('response', (headers) => (status = headers[':status']));
+    stream.on('data', (chunk) => (text += chunk));
+    stream.on('end', () => resolve({ status, json: JSON.parse(text) }));
+    stream.on('error', reject);
+    stream.end();
+  });
+  client.close();
+  assert.equal(reply.status, 404);
+  assert.equal(reply.json.error, 'NOT_FOUND');
+});
+
+test('nginx does not tell its version, and browsers may not guess the type', async () => {
+  const reply = await request('/');
+  assert.equal(reply.headers.server, 'nginx');
+  assert.equal(reply.headers['x-content-type-options'], 'nosniff');
+});
+
+test('the 101st request of one token at once is a 429 with Retry-After; another token and health are not affected', async () => {
+  const ask = (token) => request('/api/sync/status', { headers: { authorization: `Bearer ${token}` } });
+  const tokens = [0, 1].map(() => `limited-${process.pid}-${Math.random()}`); // the application refuses them, nginx counts them
+  const replies = await Promise.all(Array.from({ length: 110 }, () => ask(tokens[0])));
+  const limited = replies.filter((reply) => reply.status === 429);
+  assert.equal(replies.filter((reply) => reply.status === 401).length, 100);
+  assert.equal(limited.length, 10);
+  for (const reply of limited) {
+    checkError(assert, reply, 429, 'RATE_LIMITED');
+    assert.equal(reply.headers['retry-after'], '9');
+  }
+  assert.equal((await ask(tokens[1])).status, 401);
+  assert.equal((await request('/api/health')).status, 200);
+});

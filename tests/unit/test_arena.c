@@ -1,0 +1,154 @@
+/* arena.[ch]: memory that a request gets and never gives back itself. */
+#include <check.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "arena.h"
+
+/* In loops: ck_assert_msg would tell the parent process about every pass. */
+#define HOLDS(condition, ...) ((condition) ? (void)0 : ck_abort_msg(__VA_ARGS__))
+
+static arena *a;
+
+static void setup(void)
+{
+    a = arena_new();
+}
+
+static void teardown(void)
+{
+    arena_free(a);
+}
+
+/* Sizes around every border: alignment (16), own block (16 KiB), shared block (64 KiB). */
+static const size_t sizes[] = {0, 1, 15, 16, 17, 255, 4096, 16383, 16384, 16385, 65535, 65536, 65537, 1000000};
+
+START_TEST(memory_is_zeroed_aligned_and_not_shared)
+{
+    size_t size = sizes[_i];
+    unsigned char *pieces[8];
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 8; i++) {
+            pieces[i] = arena_alloc(a, size);
+            ck_assert_msg((uintptr_t)pieces[i] % 16 == 0, "%zu bytes: not aligned", size);
+            for (size_t at = 0; at < size; at++)
+                HOLDS(pieces[i][at] == 0, "%zu bytes: byte %zu is not zero in round %d", size, at, round);
+            memset(pieces[i], 'A' + i, size);
+        }
+        for (int i = 0; i < 8 && size > 0; i++)
+            ck_assert_msg(pieces[i][0] == 'A' + i && pieces[i][size - 1] == 'A' + i, "%zu bytes: overlap", size);
+        arena_reset(a);
+    }
+}
+END_TEST
+
+START_TEST(growing_keeps_the_content_and_zeroes_the_rest)
+{
+    size_t from = sizes[_i];
+    unsigned char *p = arena_alloc(a, from);
+    memset(p, 'x', from);
+    arena_alloc(a, 20000); /* a neighbour in each list, so that growing has something to walk over */
+    for (size_t size = from; size < 200000; size = size * 2 + 100) {
+        size_t grown = size * 2 + 100;
+        p = arena_grow(a, p, size, grown);
+        for (size_t at = 0; at < grown; at++)
+            HOLDS(p[at] == (at < from ? 'x' : 0), "%zu to %zu bytes: byte %zu", size, grown, at);
+        arena_alloc(a, 20000);
+    }
+    ck_assert_ptr_eq(arena_grow(a, p, 100, 50), p);
+    ck_assert_ptr_nonnull(arena_grow(a, NULL, 0, 10));
+}
+END_TEST
+
+static char order[8];
+
+static void note(void *handle)
+{
+    strcat(order, handle);
+}
+
+START_TEST(handles_are_released_newest_first_and_once)
+{
+    order[0] = '\0';
+    arena_defer(a, note, "1");
+    arena_defer(a, note, "2");
+    arena_defer(a, note, "3");
+    ck_assert_str_eq(order, "");
+    arena_reset(a);
+    ck_assert_str_eq(order, "321");
+    arena_reset(a);
+    ck_assert_str_eq(order, "321");
+    arena_defer(a, note, "4");
+    arena_reset(a);
+    ck_assert_str_eq(order, "3214");
+}
+END_TEST
+
+START_TEST(what_cannot_be_allocated_unwinds_to_the_guard)
+{
+    static const size_t impossible[] = {SIZE_MAX, SIZE_MAX - 15, SIZE_MAX / 2 + 1};
+    jmp_buf point;
+    char *kept = arena_strdup(a, "kept"), *large = arena_alloc(a, 100000);
+    volatile size_t unwound = 0;
+    arena_guard(a, &point);
+    order[0] = '\0';
+    arena_defer(a, note, "x");
+    if (setjmp(point)) unwound++;
+    if (unwound < 3) arena_alloc(a, impossible[unwound]);
+    if (unwound < 6) arena_grow(a, large, 100000, impossible[unwound - 3]);
+    ck_assert_uint_eq(unwound, 6);
+    ck_assert_str_eq(kept, "kept");
+    ck_assert_str_eq(order, "");
+    arena_reset(a);
+    ck_assert_str_eq(order, "x");
+}
+END_TEST
+
+START_TEST(texts_are_copied_and_formatted)
+{
+    char large[5000];
+    memset(large, 'y', sizeof large - 1);
+    large[sizeof large - 1] = '\0';
+    ck_assert_str_eq(arena_strdup(a, ""), "");
+    ck_assert_str_eq(arena_strdup(a, "book"), "book");
+    ck_assert_str_eq(arena_strndup(a, "bookshelf", 4), "book");
+    ck_assert_str_eq(arena_printf(a, "%s-%d", "book", 7), "book-7");
+    ck_assert_uint_eq(strlen(arena_printf(a, "<%s>", large)), 5001);
+}
+END_TEST
+
+START_TEST(a_strbuf_grows_by_any_piece)
+{
+    strbuf b = STRBUF(a);
+    ck_assert_ptr_null(b.data);
+    strbuf_puts(&b, "");
+    ck_assert_str_eq(b.data, "");
+    size_t expected = 0;
+    for (size_t len = 1; len < 100000; len = len * 3 + 1, expected += 3) {
+        char *piece = arena_alloc(a, len + 1);
+        memset(piece, 'z', len);
+        strbuf_puts(&b, piece);
+        strbuf_putc(&b, '-');
+        strbuf_printf(&b, "%s+", piece);
+        strbuf_add(&b, "\0!", 2);
+        expected += 2 * len + 1;
+        ck_assert_uint_eq(b.len, expected + 3);
+        ck_assert_mem_eq(b.data + b.len - 3, "+\0!", 4);
+    }
+}
+END_TEST
+
+Suite *suite_arena(void)
+{
+    Suite *s = suite_create("arena");
+    TCase *c = tcase_create("arena");
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_loop_test(c, memory_is_zeroed_aligned_and_not_shared, 0, sizeof sizes / sizeof *sizes);
+    tcase_add_loop_test(c, growing_keeps_the_content_and_zeroes_the_rest, 0, sizeof sizes / sizeof *sizes);
+    tcase_add_test(c, handles_are_released_newest_first_and_once);
+    tcase_add_test(c, what_cannot_be_allocated_unwinds_to_the_guard);
+    tcase_add_test(c, texts_are_copied_and_formatted);
+    tcase_add_test(c, a_strbuf_grows_by_any_piece);
+    suite_add_tcase(s, c);
+    return s;
+}

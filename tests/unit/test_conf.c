@@ -1,0 +1,292 @@
+/* conf.[ch]: defaults, then the file, then the environment; a fault is one line that says where and why. */
+#include <check.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf.h"
+
+#define COUNT(rows) (sizeof rows / sizeof *rows)
+#define X50 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define X180 X50 X50 X50 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+
+static char path[] = "/tmp/booky-conf-XXXXXX";
+
+static void setup(void)
+{
+    for (const conf_row *row = conf_rows; row->name; row++) { /* what the developer has set must not matter */
+        char name[96];
+        snprintf(name, sizeof name, "BOOKY_%s", row->name);
+        for (char *c = name; *c; c++) *c = *c == '.' ? '_' : (char)toupper((unsigned char)*c);
+        unsetenv(name);
+    }
+    strcpy(path + strlen(path) - 6, "XXXXXX");
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+}
+
+static void teardown(void)
+{
+    unlink(path);
+}
+
+static void write_file(const char *text, size_t len)
+{
+    FILE *f = fopen(path, "w");
+    fwrite(text, 1, len, f);
+    fclose(f);
+}
+
+/* Loads the file, with `variable` ("NAME=value" or NULL) in the environment. */
+static bool load(conf *c, const char *variable, char *fault, size_t size)
+{
+    char copy[400] = "";
+    if (variable) {
+        snprintf(copy, sizeof copy, "%s", variable);
+        char *equals = strchr(copy, '=');
+        *equals = '\0';
+        setenv(copy, equals + 1, 1);
+    }
+    bool loaded = conf_load(c, path, fault, size);
+    if (variable) unsetenv(copy);
+    return loaded;
+}
+
+/* A setting as text, by its name. */
+static const char *value_of(const conf *c, const char *name)
+{
+    static char number[32];
+    for (const conf_row *row = conf_rows; row->name; row++) {
+        if (strcmp(row->name, name) != 0) continue;
+        const void *field = (const char *)c + row->offset;
+        if (row->type == CONF_STRING || row->type == CONF_CHOICE) return *(const char *const *)field;
+        snprintf(number, sizeof number, row->type == CONF_OCTAL ? "%04llo" : "%lld", *(const long long *)field);
+        return number;
+    }
+    return "no such setting";
+}
+
+static const struct {
+    const char *setting, *value;
+} defaults[] = {
+    {"server.socket", "/run/booky-sync.sock"},
+    {"server.socket_mode", "0660"},
+    {"server.socket_group", ""},
+    {"server.backlog", "1024"},
+    {"pool.drain_timeout", "30"},
+    {"database.dsn", "dbname=booky"},
+    {"database.password_file", ""},
+    {"database.admin_dsn", "dbname=booky"},
+    {"database.statement_timeout", "15000"},
+    {"auth.keys_dir", "/etc/booky-sync/keys.d"},
+    {"auth.issuer", ""},
+    {"auth.audience", ""},
+    {"auth.user_claims", "userId,sub"},
+    {"auth.leeway", "30"},
+    {"limits.body", "10485760"},
+    {"limits.operations", "1000"},
+    {"limits.entity", "1048576"},
+    {"limits.depth", "64"},
+    {"sync.conflict_resolution", "merge"},
+    {"sync.clock_skew", "300"},
+    {"retention.tombstones", "180"},
+    {"retention.ledger", "90"},
+    {"log.level", "info"},
+};
+
+START_TEST(without_a_file_there_are_defaults)
+{
+    conf c;
+    char fault[300];
+    ck_assert_msg(conf_load(&c, NULL, fault, sizeof fault), "%s", fault);
+    ck_assert_str_eq(fault, "");
+    for (size_t i = 0; i < COUNT(defaults); i++)
+        ck_assert_msg(strcmp(value_of(&c, defaults[i].setting), defaults[i].value) == 0, "%s: %s", defaults[i].setting,
+                      value_of(&c, defaults[i].setting));
+    ck_assert_int_eq(c.workers, 2 * sysconf(_SC_NPROCESSORS_ONLN));
+}
+END_TEST
+
+START_TEST(every_row_is_complete)
+{
+    size_t count = 0;
+    for (const conf_row *row = conf_rows; row->name; row++, count++) {
+        ck_assert_msg(strchr(row->name, '.') && row->help[strlen(row->help) - 1] == '.', "%s: help", row->name);
+        ck_assert_msg((row->type == CONF_CHOICE) == (row->choices != NULL), "%s: choices", row->name);
+        ck_assert_msg(row->type != CONF_INTEGER || (row->unit && row->min < row->max), "%s: bounds", row->name);
+        for (const conf_row *other = conf_rows; other < row; other++)
+            ck_assert_msg(other->offset != row->offset && strcmp(other->name, row->name) != 0, "%s: twice", row->name);
+    }
+    ck_assert_uint_eq(count, COUNT(defaults) + 1); /* pool.workers */
+}
+END_TEST
+
+static const struct {
+    const char *name, *file, *variable, *setting, *value;
+} loaded[] = {
+    {"an empty file", "", NULL, "pool.drain_timeout", "30"},
+    {"a setting", "[pool]\nworkers = 3\n", NULL, "pool.workers", "3"},
+    {"without spaces", "[pool]\nworkers=3\n", NULL, "pool.workers", "3"},
+    {"without a newline at the end", "[pool]\nworkers = 3", NULL, "pool.workers", "3"},
+    {"lines of Windows", "[pool]\r\nworkers = 3\r\n", NULL, "pool.workers", "3"},
+    {"a byte order mark", "\xEF\xBB\xBF[pool]\nworkers = 3\n", NULL, "pool.workers", "3"},
+    {"comments and empty lines", "# one\n; two\n\n[pool]\n# three\nworkers = 3 ; four\n", NULL, "pool.workers", "3"},
+    {"a setting of another section stays", "[pool]\nworkers = 3\n", NULL, "limits.depth", "64"},
+    {"a section in two places", "[pool]\nworkers = 3\n[log]\n[pool]\ndrain_timeout = 4\n", NULL, "pool.drain_timeout", "4"},
+    {"the lower bound", "[limits]\nbody = 1024\n", NULL, "limits.body", "1024"},
+    {"the upper bound", "[limits]\nbody = 1073741824\n", NULL, "limits.body", "1073741824"},
+    {"an octal number with a zero", "[server]\nsocket_mode = 0600\n", NULL, "server.socket_mode", "0600"},
+    {"an octal number without", "[server]\nsocket_mode = 777\n", NULL, "server.socket_mode", "0777"},
+    {"a choice", "[sync]\nconflict_resolution = manual\n", NULL, "sync.conflict_resolution", "manual"},
+    {"the last choice", "[log]\nlevel = debug\n", NULL, "log.level", "debug"},
+    {"a text with equals signs", "[database]\ndsn = host=db port=5433 dbname=x\n", NULL, "database.dsn", "host=db port=5433 dbname=x"},
+    {"an empty text", "[server]\nsocket_group =\n", NULL, "server.socket_group", ""},
+    {"a line as long as can be", "[auth]\nissuer = " X180 "12345678\n", NULL, "auth.issuer", X180 "12345678"},
+    {"the environment over the default", "", "BOOKY_POOL_WORKERS=7", "pool.workers", "7"},
+    {"the environment over the file", "[pool]\nworkers = 3\n", "BOOKY_POOL_WORKERS=7", "pool.workers", "7"},
+    {"a text from the environment, however long", "", "BOOKY_DATABASE_DSN=" X180 " # ; " X50, "database.dsn", X180 " # ; " X50},
+    {"an empty text from the environment", "[auth]\nissuer = x\n", "BOOKY_AUTH_ISSUER=", "auth.issuer", ""},
+    {"a name with an underscore", "", "BOOKY_SERVER_SOCKET_MODE=0644", "server.socket_mode", "0644"},
+    {"a choice from the environment", "", "BOOKY_LOG_LEVEL=warn", "log.level", "warn"},
+    {"other variables are left alone", "", "BOOKY_NO_SUCH_SETTING=1", "limits.depth", "64"},
+};
+
+START_TEST(a_setting_is_loaded)
+{
+    conf c;
+    char fault[300];
+    write_file(loaded[_i].file, strlen(loaded[_i].file));
+    ck_assert_msg(load(&c, loaded[_i].variable, fault, sizeof fault), "%s: %s", loaded[_i].name, fault);
+    const char *value = value_of(&c, loaded[_i].setting);
+    ck_assert_msg(strcmp(value, loaded[_i].value) == 0, "%s: \"%s\"", loaded[_i].name, value);
+}
+END_TEST
+
+/* FILE in a message stands for the file's path. */
+static const struct {
+    const char *name, *file, *variable, *fault;
+} faults[] = {
+    {"below the limit", "[pool]\nworkers = 0\n", NULL, "FILE:2: pool.workers: 0 is below 1 processes"},
+    {"above the limit", "[pool]\n\n# many\nworkers = 1025\n", NULL, "FILE:4: pool.workers: 1025 is above 1024 processes"},
+    {"below zero", "[sync]\nclock_skew = -1\n", NULL, "FILE:2: sync.clock_skew: -1 is below 0 seconds"},
+    {"one byte below", "[limits]\nbody = 1023\n", NULL, "FILE:2: limits.body: 1023 is below 1024 bytes"},
+    {"the ledger is kept 90 days at least", "[retention]\nledger = 89\n", NULL, "FILE:2: retention.ledger: 89 is below 90 days"},
+    {"no number", "[limits]\ndepth = deep\n", NULL, "FILE:2: limits.depth: \"deep\" is not a whole number"},
+    {"a number with a unit", "[limits]\nbody = 10M\n", NULL, "FILE:2: limits.body: \"10M\" is not a whole number"},
+    {"a fraction", "[limits]\ndepth = 4.5\n", NULL, "FILE:2: limits.depth: \"4.5\" is not a whole number"},
+    {"an empty number", "[limits]\ndepth =\n", NULL, "FILE:2: limits.depth: \"\" is not a whole number"},
+    {"a number beyond 64 bits", "[limits]\nbody = 99999999999999999999\n", NULL,
+     "FILE:2: limits.body: \"99999999999999999999\" is not a whole number"},
+    {"no octal number", "[server]\nsocket_mode = 0680\n", NULL, "FILE:2: server.socket_mode: \"0680\" is not an octal number"},
+    {"a mode above the limit", "[server]\nsocket_mode = 1777\n", NULL, "FILE:2: server.socket_mode: 1777 is above 0777"},
+    {"a mode below zero", "[server]\nsocket_mode = -1\n", NULL, "FILE:2: server.socket_mode: -1 is below 0000"},
+    {"an unknown choice", "[sync]\nconflict_resolution = newest\n", NULL,
+     "FILE:2: sync.conflict_resolution: \"newest\" is not one of merge,local,server,manual"},
+    {"a choice in capitals", "[log]\nlevel = INFO\n", NULL, "FILE:2: log.level: \"INFO\" is not one of error,warn,info,debug"},
+    {"two choices", "[log]\nlevel = warn,info\n", NULL, "FILE:2: log.level: \"warn,info\" is not one of error,warn,info,debug"},
+    {"the beginning of a choice", "[log]\nlevel = inf\n", NULL, "FILE:2: log.level: \"inf\" is not one of error,warn,info,debug"},
+    {"no choice", "[log]\nlevel =\n", NULL, "FILE:2: log.level: \"\" is not one of error,warn,info,debug"},
+    {"an unknown setting", "[pool]\nworker = 4\n", NULL, "FILE:2: pool.worker: no such setting"},
+    {"an unknown section", "[pools]\nworkers = 4\n", NULL, "FILE:2: pools.workers: no such setting"},
+    {"the beginning of a section", "[poo]\nworkers = 4\n", NULL, "FILE:2: poo.workers: no such setting"},
+    {"no section", "workers = 4\n", NULL, "FILE:1: .workers: no such setting"},
+    {"a name in capitals", "[pool]\nWorkers = 4\n", NULL, "FILE:2: pool.Workers: no such setting"},
+    {"neither section nor setting", "[pool]\nworkers\n", NULL, "FILE:2: not a section, setting or comment"},
+    {"a section that is not closed", "[pool\nworkers = 4\n", NULL, "FILE:1: not a section, setting or comment"},
+    {"a setting twice", "[pool]\nworkers = 4\n\nworkers = 4\n", NULL, "FILE:4: pool.workers: set twice, or the line is indented"},
+    {"a line that goes on below", "[database]\ndsn = host=db\n  dbname=booky\n", NULL,
+     "FILE:3: database.dsn: set twice, or the line is indented"},
+    {"the first fault is told", "[pool]\nworkers = 0\ndrain_timeout = -1\n", NULL, "FILE:2: pool.workers: 0 is below 1 processes"},
+    {"a broken line before a fault", "[pool]\nx\nworkers = 0\n", NULL, "FILE:3: pool.workers: 0 is below 1 processes"},
+    {"a line too long", "[auth]\nissuer = " X180 "123456789\n", NULL, "FILE:2: longer than 198 bytes"},
+    {"a comment too long", "# " X180 X50 "\n", NULL, "FILE:1: longer than 198 bytes"},
+    {"a fault in the environment", "", "BOOKY_POOL_WORKERS=0", "BOOKY_POOL_WORKERS: pool.workers: 0 is below 1 processes"},
+    {"an empty number in the environment", "", "BOOKY_LIMITS_DEPTH=", "BOOKY_LIMITS_DEPTH: limits.depth: \"\" is not a whole number"},
+    {"an unknown choice in the environment", "", "BOOKY_LOG_LEVEL=loud",
+     "BOOKY_LOG_LEVEL: log.level: \"loud\" is not one of error,warn,info,debug"},
+};
+
+START_TEST(a_fault_is_told_in_one_line)
+{
+    conf c;
+    char fault[400], expected[400];
+    write_file(faults[_i].file, strlen(faults[_i].file));
+    ck_assert_msg(!load(&c, faults[_i].variable, fault, sizeof fault), "%s: accepted", faults[_i].name);
+    bool file = strncmp(faults[_i].fault, "FILE", 4) == 0;
+    snprintf(expected, sizeof expected, "%s%s", file ? path : "", faults[_i].fault + (file ? 4 : 0));
+    ck_assert_msg(strcmp(fault, expected) == 0, "%s: %s", faults[_i].name, fault);
+}
+END_TEST
+
+START_TEST(a_missing_file_is_told)
+{
+    conf c;
+    char fault[100], small[20];
+    unlink(path);
+    ck_assert(!conf_load(&c, path, fault, sizeof fault));
+    ck_assert_str_eq(fault + strlen(path), ": No such file or directory");
+    ck_assert(!conf_load(&c, path, small, sizeof small)); /* a message that does not fit is cut */
+    ck_assert_int_eq(strncmp(small, path, sizeof small - 1), 0);
+    ck_assert_uint_eq(strlen(small), sizeof small - 1);
+}
+END_TEST
+
+/* What conf_read_secret makes of a file, given 16 bytes of room; a fault without the path. */
+static const struct {
+    const char *name, *file;
+    bool read;
+    const char *result;
+} secrets[] = {
+    {"a secret", "s3cret", true, "s3cret"},
+    {"the newline of an editor", "s3cret\n", true, "s3cret"},
+    {"the newline of Windows", "s3cret\r\n", true, "s3cret"},
+    {"several newlines", "s3cret\n\n", true, "s3cret"},
+    {"spaces belong to it", " s3 cret ", true, " s3 cret "},
+    {"as long as can be", "123456789012345", true, "123456789012345"},
+    {"a byte longer", "1234567890123456", false, ": longer than 15 bytes"},
+    {"longer by its newline", "123456789012345\n", false, ": longer than 15 bytes"},
+    {"much longer", X180, false, ": longer than 15 bytes"},
+    {"an empty file", "", false, ": is empty"},
+    {"a newline alone", "\n", false, ": is empty"},
+};
+
+START_TEST(a_secret_is_read)
+{
+    char out[16], fault[300];
+    write_file(secrets[_i].file, strlen(secrets[_i].file));
+    bool read = conf_read_secret(path, out, sizeof out, fault, sizeof fault);
+    ck_assert_msg(read == secrets[_i].read, "%s", secrets[_i].name);
+    const char *result = read ? out : fault + strlen(path);
+    ck_assert_msg(strcmp(result, secrets[_i].result) == 0, "%s: %s", secrets[_i].name, result);
+}
+END_TEST
+
+START_TEST(a_secret_that_cannot_be_read)
+{
+    char out[16], fault[300];
+    ck_assert(!conf_read_secret("/no/such/file", out, sizeof out, fault, sizeof fault));
+    ck_assert_str_eq(fault, "/no/such/file: No such file or directory");
+    ck_assert(!conf_read_secret("/", out, sizeof out, fault, sizeof fault));
+    ck_assert_str_eq(fault, "/: cannot be read");
+}
+END_TEST
+
+Suite *suite_conf(void)
+{
+    Suite *s = suite_create("conf");
+    TCase *c = tcase_create("conf");
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, without_a_file_there_are_defaults);
+    tcase_add_test(c, every_row_is_complete);
+    tcase_add_loop_test(c, a_setting_is_loaded, 0, COUNT(loaded));
+    tcase_add_loop_test(c, a_fault_is_told_in_one_line, 0, COUNT(faults));
+    tcase_add_test(c, a_missing_file_is_told);
+    tcase_add_loop_test(c, a_secret_is_read, 0, COUNT(secrets));
+    tcase_add_test(c, a_secret_that_cannot_be_read);
+    suite_add_tcase(s, c);
+    return s;
+}
