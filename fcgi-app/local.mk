@@ -1,6 +1,7 @@
 # The program booky-sync: the server and its administration.
 sbin_PROGRAMS += booky-sync
 booky_sync_SOURCES = \
+	fcgi-app/api_account.c \
 	fcgi-app/api_sync.c \
 	fcgi-app/auth.c fcgi-app/auth.h \
 	fcgi-app/board.c fcgi-app/board.h \

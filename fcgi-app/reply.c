@@ -15,7 +15,8 @@ static void put(request *r, const char *bytes, size_t len)
 static void put_head(request *r, strbuf *head)
 {
     const rc_row *row = rc_info(r->code);
-    strbuf_printf(head, "Status: %d\r\nX-Request-Id: %s\r\n", row->status, r->id);
+    int status = r->code == RC_OK && r->status ? r->status : row->status;
+    strbuf_printf(head, "Status: %d\r\nX-Request-Id: %s\r\n", status, r->id);
     if (r->code != RC_NOT_MODIFIED) strbuf_puts(head, "Content-Type: application/json\r\n");
     if (r->call.etag && (r->code == RC_OK || r->code == RC_NOT_MODIFIED))
         strbuf_printf(head, "ETag: %s\r\nCache-Control: private, no-cache\r\n", r->call.etag);

@@ -9,6 +9,7 @@
 #include <zlib.h>
 
 #include "clock.h"
+#include "route.h"
 
 const char *request_header(const request *r, const char *name)
 {
@@ -111,17 +112,22 @@ static bool is_json_type(const char *type)
            strncasecmp(type + len - 5, "+json", 5) == 0;
 }
 
+static size_t body_limit(const request *r)
+{
+    return (size_t)(r->route->body == BODY_FULL ? r->conf->full_body : r->conf->body);
+}
+
 static rc too_large(request *r)
 {
-    return request_fail(r, RC_TOO_LARGE, "the body is larger than limits.body, which is %lld bytes",
-                        (long long)r->conf->body);
+    return request_fail(r, RC_TOO_LARGE, "the body is larger than %s, which is %zu bytes",
+                        r->route->body == BODY_FULL ? "limits.full_body" : "limits.body", body_limit(r));
 }
 
 /* Reads to the end of the stream, at most one byte more than the limit. */
 static rc read_raw(request *r, strbuf *out)
 {
     const char *length_text = request_header(r, "CONTENT_LENGTH");
-    size_t limit = (size_t)r->conf->body;
+    size_t limit = body_limit(r);
     long long length = length_text && *length_text ? strtoll(length_text, NULL, 10) : -1;
     if (length > (long long)limit) return too_large(r);
     char piece[16 * 1024];
@@ -145,7 +151,7 @@ static rc inflate_gzip(request *r, const strbuf *in, strbuf *out)
 {
     enum { GZIP = 16 + MAX_WBITS };
     unsigned char piece[16 * 1024];
-    size_t limit = (size_t)r->conf->body;
+    size_t limit = body_limit(r);
     z_stream *z = arena_alloc(r->a, sizeof *z);
     if (inflateInit2(z, GZIP) != Z_OK) return RC_FAILED;
     arena_defer(r->a, release_inflate, z);

@@ -28,6 +28,7 @@ typedef struct request {
     const char *user;         /* NULL: nobody, or the token was refused */
     const char *token_reason; /* why it was refused; NULL when none was sent */
     const struct route *route; /* NULL: no such path */
+    const char *argument;      /* what stands in place of the route's "*", decoded */
     const char *allow;         /* methods of the path, when the method is not one of them */
     const char *body;          /* inflated */
     size_t body_len;
@@ -36,6 +37,7 @@ typedef struct request {
     strbuf reply; /* the body of a reply that is not streamed */
     bool started; /* a part of the reply was sent: its status can no longer change */
     rc code;
+    int status; /* of a success, when it is not 200 */
     int64_t started_us;
     uint64_t bytes_out;
 } request;
@@ -43,7 +45,7 @@ typedef struct request {
 /* Reads method, path, query and request id. RC_VALIDATION when the query cannot be read. */
 rc request_read(request *r);
 
-/* Reads the body, at most limits.body bytes of it (after inflating gzip), after checking its media type. */
+/* Reads the body, at most as many bytes of it (after inflating gzip) as the route allows, after checking its media type. */
 rc request_read_body(request *r);
 
 /* A header by its FastCGI name ("HTTP_IF_NONE_MATCH"), or NULL. */

@@ -27,7 +27,7 @@ static rc stage_identify(request *r)
 static rc stage_validate(request *r)
 {
     rc code = auth_require(r);
-    return code == RC_OK && r->route->has_body ? request_read_body(r) : code;
+    return code == RC_OK && r->route->body != BODY_NONE ? request_read_body(r) : code;
 }
 
 /* A request that broke its connection before it began to commit is tried once more on a new one. */
@@ -56,7 +56,7 @@ static rc stage_log(request *r)
     log_str("requestId", r->id);
     log_str("method", r->method);
     log_str("endpoint", r->route ? r->route->name : "none");
-    log_int("status", row->status);
+    log_int("status", r->code == RC_OK && r->status ? r->status : row->status);
     log_str("error", row->error);
     log_int("us", clock_monotonic_us() - r->started_us);
     log_int("bytesIn", (int64_t)r->body_len);

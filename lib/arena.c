@@ -61,6 +61,20 @@ void arena_guard(arena *a, jmp_buf *point)
     a->guard = point;
 }
 
+static void release_child(void *child)
+{
+    arena_free(child);
+}
+
+arena *arena_child(arena *parent)
+{
+    arena *child = calloc(1, sizeof *child);
+    if (!child) out_of_memory(parent);
+    child->guard = parent->guard;
+    arena_defer(parent, release_child, child);
+    return child;
+}
+
 static block *block_new(arena *a, block **list, size_t size)
 {
     block *b = size > SIZE_MAX - sizeof *b ? NULL : malloc(sizeof *b + size);

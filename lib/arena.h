@@ -25,6 +25,9 @@ void arena_reset(arena *a);
 /* arena_reset, then frees the arena itself. */
 void arena_free(arena *a);
 
+/* A new arena for work that comes in parts: it unwinds to where `parent` does and ends with it, and can be reset sooner. */
+arena *arena_child(arena *parent);
+
 /* Sets where an allocation that cannot be satisfied unwinds to; NULL: abort the process. The caller owns `point`. */
 void arena_guard(arena *a, jmp_buf *point);
 

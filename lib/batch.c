@@ -24,6 +24,7 @@ typedef struct batch {
     const char **paths;
     size_t count;
     bool atomic;
+    bool queued; /* they waited in the queue */
     resolver r;
     json_t *first;    /* operation id → number of its first copy in this request */
     json_t *ledger;   /* operation id → row of ledger_rows */
@@ -46,13 +47,20 @@ static json_t *new_index(arena *a)
 
 /* Reading the envelope */
 
-static rc bad_json(call *c, const char *path, const json_fault *fault)
+static rc parse_operations(batch *b, const json_slice *texts)
 {
-    const char *where = arena_printf(c->a, "%s%s", path, fault->path);
-    if (*where == '.') where++;
-    if (*where == '\0') return call_fail(c, RC_VALIDATION, "the body: %s", fault->message);
-    call_detail(c, where, fault->message);
-    return call_fail(c, RC_VALIDATION, "%s: %s", where, fault->message);
+    call *c = b->c;
+    json_fault fault;
+    b->ops = arena_alloc(c->a, b->count * sizeof *b->ops);
+    b->outcomes = arena_alloc(c->a, b->count * sizeof *b->outcomes);
+    b->results = arena_alloc(c->a, b->count * sizeof *b->results);
+    b->paths = arena_alloc(c->a, b->count * sizeof *b->paths);
+    for (size_t i = 0; i < b->count; i++) {
+        b->paths[i] = arena_printf(c->a, "operations[%zu]", i);
+        if (!operation_read(c->a, c->conf, texts[i].text, texts[i].len, b->paths[i], &b->ops[i], &fault))
+            return call_bad_json(c, b->paths[i], &fault);
+    }
+    return RC_OK;
 }
 
 static rc read_operations(batch *b, const json_slice *slice)
@@ -64,18 +72,9 @@ static rc read_operations(batch *b, const json_slice *slice)
     if (!json_split(c->a, '[', slice->text, slice->len, limit, &parts, &b->count, &fault)) {
         if (fault.kind == JSON_FAULT_COUNT)
             return call_fail(c, RC_TOO_LARGE, "operations: more than limits.operations, which is %zu", limit);
-        return bad_json(c, "operations", &fault);
+        return call_bad_json(c, "operations", &fault);
     }
-    b->ops = arena_alloc(c->a, b->count * sizeof *b->ops);
-    b->outcomes = arena_alloc(c->a, b->count * sizeof *b->outcomes);
-    b->results = arena_alloc(c->a, b->count * sizeof *b->results);
-    b->paths = arena_alloc(c->a, b->count * sizeof *b->paths);
-    for (size_t i = 0; i < b->count; i++) {
-        b->paths[i] = arena_printf(c->a, "operations[%zu]", i);
-        if (!operation_read(c->a, c->conf, parts[i].text, parts[i].len, b->paths[i], &b->ops[i], &fault))
-            return bad_json(c, b->paths[i], &fault);
-    }
-    return RC_OK;
+    return parse_operations(b, parts);
 }
 
 static rc read_member(batch *b, const json_slice *slice)
@@ -83,21 +82,15 @@ static rc read_member(batch *b, const json_slice *slice)
     call *c = b->c;
     json_fault fault;
     json_t *value = json_read(c->a, slice->text, slice->len, (size_t)c->conf->depth, &fault);
-    if (!value) return bad_json(c, slice->key, &fault);
+    if (!value) return call_bad_json(c, slice->key, &fault);
     if (json_is_null(value)) return RC_OK;
     if (strcmp(slice->key, "lastSync") == 0 && !json_instant(value, &b->r.last_sync))
-        return call_fail(c, RC_VALIDATION, "lastSync: not an RFC 3339 instant or integer milliseconds since 1970");
+        return call_invalid(c, "lastSync", "not an RFC 3339 instant or integer milliseconds since 1970");
     if (strcmp(slice->key, "atomic") == 0) {
-        if (!json_is_boolean(value)) return call_fail(c, RC_VALIDATION, "atomic: must be true or false");
+        if (!json_is_boolean(value)) return call_invalid(c, "atomic", "must be true or false");
         b->atomic = json_is_true(value);
     }
-    if (strcmp(slice->key, "deviceId") == 0) {
-        size_t length = json_is_string(value) ? json_characters(json_string_value(value), json_string_length(value)) : 0;
-        if (length < 1 || length > DEVICE_ID_MAX)
-            return call_fail(c, RC_VALIDATION, "deviceId: must be a string of 1 to %d characters", DEVICE_ID_MAX);
-        b->r.device = json_string_value(value);
-    }
-    return RC_OK;
+    return strcmp(slice->key, "deviceId") == 0 ? device_read(c, value, &b->r.device) : RC_OK;
 }
 
 static rc read_envelope(batch *b, const char *body, size_t len)
@@ -107,14 +100,14 @@ static rc read_envelope(batch *b, const char *body, size_t len)
     size_t count;
     json_fault fault;
     bool seen = false;
-    if (!json_split(b->c->a, '{', body, len, MEMBERS_MAX, &parts, &count, &fault)) return bad_json(b->c, "", &fault);
+    if (!json_split(b->c->a, '{', body, len, MEMBERS_MAX, &parts, &count, &fault)) return call_bad_json(b->c, "", &fault);
     for (size_t i = 0; i < count; i++) {
         bool operations = strcmp(parts[i].key, "operations") == 0;
         rc code = operations ? read_operations(b, &parts[i]) : read_member(b, &parts[i]);
         if (code != RC_OK) return code;
         seen |= operations;
     }
-    return seen ? RC_OK : call_fail(b->c, RC_VALIDATION, "operations: is required");
+    return seen ? RC_OK : call_invalid(b->c, "operations", "is required");
 }
 
 /* ① */
@@ -127,7 +120,7 @@ static const char *key_sent(const operation *op)
 static rc load(batch *b)
 {
     call *c = b->c;
-    PGresult *identity, *clock, *ledger, *entities;
+    PGresult *clock, *ledger, *entities;
     db_array ids = db_array_new(c->a, DB_TEXT);
     db_array kind_names = db_array_new(c->a, DB_TEXT), entity_ids = db_array_new(c->a, DB_TEXT);
     db_array key_kinds = db_array_new(c->a, DB_TEXT), keys = db_array_new(c->a, DB_TEXT);
@@ -147,19 +140,15 @@ static rc load(batch *b)
         db_array_text(&keys, key_sent(op));
     }
     db_param user = db_text(c->user);
-    db_send(c->db, SQL_BEGIN, NULL);
-    db_send(c->db, SQL_IDENTIFY, &user);
-    db_send(c->db, SQL_CLOCK_ADVANCE, &user);
-    db_send(c->db, SQL_LEDGER_READ, DB_PARAMS(user, db_array_param(&ids)));
-    db_send(c->db, SQL_ENTITIES_READ,
-            DB_PARAMS(user, db_array_param(&kind_names), db_array_param(&entity_ids), db_array_param(&key_kinds),
-                      db_array_param(&keys)));
-    db_flush(c->db);
-    bool ok = db_take(c->db, c->a, &identity) == RC_OK && db_take(c->db, c->a, &identity) == RC_OK &&
-              db_take(c->db, c->a, &clock) == RC_OK && db_take(c->db, c->a, &ledger) == RC_OK &&
-              db_take(c->db, c->a, &entities) == RC_OK;
-    rc code = db_finish(c->db);
-    if (!ok || code != RC_OK) return code == RC_OK ? RC_FAILED : code;
+    rc code = DB_RUN(
+        c->db, c->a, {.id = SQL_BEGIN}, {.id = SQL_IDENTIFY, .params = &user},
+        {.id = SQL_CLOCK_ADVANCE, .params = &user, .result = &clock},
+        {.id = SQL_LEDGER_READ, .params = DB_PARAMS(user, db_array_param(&ids)), .result = &ledger},
+        {.id = SQL_ENTITIES_READ,
+         .params = DB_PARAMS(user, db_array_param(&kind_names), db_array_param(&entity_ids), db_array_param(&key_kinds),
+                             db_array_param(&keys)),
+         .result = &entities});
+    if (code != RC_OK) return code;
     b->r.stamp = db_column_int(clock, 0, 0, 0);
     b->ledger_rows = ledger;
     for (int i = 0; i < PQntuples(ledger); i++)
@@ -169,13 +158,6 @@ static rc load(batch *b)
 }
 
 /* Deciding */
-
-static bool same_hash(const unsigned char hash[32], const char *hex)
-{
-    char text[65];
-    for (int i = 0; i < 32; i++) snprintf(text + 2 * i, 3, "%02x", hash[i]);
-    return strcmp(text, hex) == 0;
-}
 
 static void fail_reused(batch *b, size_t i)
 {
@@ -198,13 +180,13 @@ static void decide(batch *b, size_t i)
     if (row) {
         int at = (int)json_integer_value(row);
         *out = (outcome){.status = OUTCOME_REPEAT, .repeat = db_column(b->ledger_rows, at, 2)};
-        if (!same_hash(op->hash, db_column(b->ledger_rows, at, 1))) fail_reused(b, i);
+        if (!operation_repeats(op, db_column(b->ledger_rows, at, 1))) fail_reused(b, i);
         return;
     }
     if (first) {
         size_t at = (size_t)json_integer_value(first);
         *out = (outcome){.status = OUTCOME_REPEAT, .repeat_of = at};
-        if (memcmp(op->hash, b->ops[at].hash, sizeof op->hash) != 0) fail_reused(b, i);
+        if (!operation_repeats(op, operation_hash_hex(b->c->a, &b->ops[at]))) fail_reused(b, i);
         return;
     }
     resolve_operation(&b->r, op, i, b->paths[i], out);
@@ -275,6 +257,19 @@ static void write_result(batch *b, size_t i)
 
 /* ② */
 
+/* Counts an attempt of each queued operation that failed. */
+static void send_failures(batch *b)
+{
+    call *c = b->c;
+    db_array ids = db_array_new(c->a, DB_TEXT), errors = db_array_new(c->a, DB_TEXT);
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->outcomes[i].status != OUTCOME_FAILED) continue;
+        db_array_text(&ids, b->ops[i].id);
+        db_array_text(&errors, b->outcomes[i].message);
+    }
+    db_send(c->db, SQL_QUEUE_FAILED, DB_PARAMS(db_text(c->user), db_array_param(&ids), db_array_param(&errors)));
+}
+
 static rc store(batch *b)
 {
     call *c = b->c;
@@ -299,6 +294,10 @@ static rc store(batch *b)
     db_send(c->db, SQL_LEDGER_WRITE,
             DB_PARAMS(user, stamp, db_array_param(&ids), db_array_param(&hashes), db_array_param(&results)));
     db_send(c->db, SQL_QUEUE_SYNCED, DB_PARAMS(user, stamp, db_array_param(&all)));
+    if (b->queued) {
+        send_failures(b);
+        statements++;
+    }
     db_send(c->db, SQL_COMMIT, NULL);
     c->committing = true;
     db_flush(c->db);
@@ -309,11 +308,7 @@ static rc store(batch *b)
 
 static rc roll_back(batch *b)
 {
-    PGresult *ignored;
-    db_send(b->c->db, SQL_ROLLBACK, NULL);
-    db_flush(b->c->db);
-    db_take(b->c->db, b->c->a, &ignored);
-    return db_finish(b->c->db);
+    return DB_RUN(b->c->db, b->c->a, {.id = SQL_ROLLBACK});
 }
 
 /* With `atomic`, one operation that cannot be applied, or that a person must decide about, refuses them all. */
@@ -323,7 +318,8 @@ static rc check_atomic(batch *b)
     for (size_t i = 0; i < b->count; i++) {
         const outcome *o = &b->outcomes[i];
         if (o->status == OUTCOME_FAILED) {
-            call_detail(b->c, b->paths[i], o->message);
+            const operation *op = &b->ops[i];
+            call_detail(b->c, op->where ? op->where : b->paths[i], op->where ? op->reason : o->message);
             code = RC_VALIDATION;
         } else if (o->status == OUTCOME_CONFLICT) {
             call_detail(b->c, b->paths[i], "another edit stands against this one; a person must decide");
@@ -335,6 +331,7 @@ static rc check_atomic(batch *b)
                      b->count);
 }
 
+/* All but the closing brace. */
 static void write_reply(const batch *b, bool wrote, strbuf *reply)
 {
     strbuf_putc(reply, '{');
@@ -349,27 +346,54 @@ static void write_reply(const batch *b, bool wrote, strbuf *reply)
     /* Without a write there is no stamp of ours; the last millisecond before it is still right as a cursor. */
     json_write_instant(reply, "syncedAt", wrote ? b->r.stamp : b->r.stamp - 1);
     json_write_instant(reply, "serverTime", clock_now());
-    strbuf_putc(reply, '}');
+}
+
+static batch batch_new(call *c)
+{
+    return (batch){.c = c, .first = new_index(c->a), .ledger = new_index(c->a), .r = resolver_new(c->a, c->conf, 0, 0)};
+}
+
+static rc run(batch *b, bool *wrote)
+{
+    rc code = load(b);
+    if (code != RC_OK) return code;
+    for (size_t i = 0; i < b->count; i++) decide(b, i);
+    if (b->atomic && (code = check_atomic(b)) != RC_OK) {
+        rc rolled_back = roll_back(b);
+        return rolled_back == RC_OK ? code : rolled_back;
+    }
+    for (size_t i = 0; i < b->count; i++) write_result(b, i);
+    *wrote = b->recorded > 0 || (b->queued && b->count > 0);
+    return *wrote ? store(b) : roll_back(b);
 }
 
 rc batch_run(call *c, const char *body, size_t len, strbuf *reply)
 {
-    batch b = {.c = c, .first = new_index(c->a), .ledger = new_index(c->a)};
-    b.r = (resolver){.a = c->a,
-                     .conf = c->conf,
-                     .entities = entity_set_new(c->a),
-                     .log = conflict_log_new(c->a),
-                     .last_sync = MERGE_NEVER};
+    batch b = batch_new(c);
+    bool wrote = false;
     rc code = read_envelope(&b, body, len);
-    if (code == RC_OK) code = load(&b);
+    if (code == RC_OK) code = run(&b, &wrote);
     if (code != RC_OK) return code;
-    for (size_t i = 0; i < b.count; i++) decide(&b, i);
-    if (b.atomic && (code = check_atomic(&b)) != RC_OK) {
-        rc rolled_back = roll_back(&b);
-        return rolled_back == RC_OK ? code : rolled_back;
-    }
-    for (size_t i = 0; i < b.count; i++) write_result(&b, i);
-    code = b.recorded > 0 ? store(&b) : roll_back(&b);
-    if (code == RC_OK) write_reply(&b, b.recorded > 0, reply);
-    return code;
+    write_reply(&b, wrote, reply);
+    strbuf_putc(reply, '}');
+    return RC_OK;
+}
+
+rc batch_run_queued(call *c, const json_slice *texts, size_t count, bool more, strbuf *reply)
+{
+    batch b = batch_new(c);
+    bool wrote = false;
+    long long failed = 0;
+    b.queued = true;
+    b.count = count;
+    rc code = parse_operations(&b, texts);
+    if (code == RC_OK) code = run(&b, &wrote);
+    if (code != RC_OK) return code;
+    for (size_t i = 0; i < count; i++) failed += b.outcomes[i].status == OUTCOME_FAILED;
+    write_reply(&b, wrote, reply);
+    json_write_int(reply, "applied", (long long)count - failed);
+    json_write_int(reply, "failed", failed);
+    json_write_bool(reply, "hasMore", more);
+    strbuf_putc(reply, '}');
+    return RC_OK;
 }

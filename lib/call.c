@@ -1,7 +1,5 @@
 #include "call.h"
 
-#include "json.h"
-
 rc call_fail(call *c, rc code, const char *fmt, ...)
 {
     va_list ap;
@@ -19,4 +17,22 @@ void call_detail(call *c, const char *path, const char *message)
     json_write_member(&c->details, "path", path);
     json_write_member(&c->details, "message", message);
     strbuf_putc(&c->details, '}');
+}
+
+rc call_invalid(call *c, const char *path, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    const char *message = arena_vprintf(c->a, fmt, ap);
+    va_end(ap);
+    call_detail(c, path, message);
+    return call_fail(c, RC_VALIDATION, "%s: %s", path, message);
+}
+
+rc call_bad_json(call *c, const char *path, const json_fault *fault)
+{
+    const char *where = arena_printf(c->a, "%s%s", path, fault->path);
+    if (*where == '.') where++;
+    if (*where == '\0') return call_fail(c, RC_VALIDATION, "the body: %s", fault->message);
+    return call_invalid(c, where, "%s", fault->message);
 }

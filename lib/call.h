@@ -10,6 +10,7 @@
 #include "arena.h"
 #include "conf.h"
 #include "db.h"
+#include "json.h"
 #include "rc.h"
 
 enum { CALL_DETAILS = 100 }; /* most rows in `details` of an error */
@@ -33,5 +34,11 @@ rc call_fail(call *c, rc code, const char *fmt, ...) __attribute__((format(print
 
 /* Adds {"path":…,"message":…} to the details; dropped beyond CALL_DETAILS. */
 void call_detail(call *c, const char *path, const char *message);
+
+/* Refuses what stands at `path` (a member or parameter), in the message and as a detail; returns RC_VALIDATION. */
+rc call_invalid(call *c, const char *path, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* Refuses text that is not JSON, or not JSON that can be kept; it stands at `path` of the body ("": the body itself). */
+rc call_bad_json(call *c, const char *path, const json_fault *fault);
 
 #endif

@@ -41,6 +41,9 @@ const conf_row conf_rows[] = {
     INTEGER("auth.leeway", leeway, "30", 0, 600, "seconds", "Clock difference allowed when exp and nbf are checked."),
     INTEGER("limits.body", body, "10485760", KIB, 1024 * MIB, "bytes",
             "Largest request body; keep nginx's client_max_body_size at least as large."),
+    INTEGER("limits.full_body", full_body, "33554432", KIB, 1024 * MIB, "bytes",
+            "Largest body of a full sync; keep nginx's client_max_body_size for it at least as large."),
+    INTEGER("limits.full_items", full_items, "100000", 1, 10000000, "entities", "Most entities of one kind in a full sync."),
     INTEGER("limits.operations", operations, "1000", 1, 100000, "operations", "Most operations in one request."),
     INTEGER("limits.entity", entity, "1048576", KIB, 64 * MIB, "bytes", "Largest entity, as JSON text."),
     INTEGER("limits.depth", depth, "64", 4, 512, "levels", "Deepest nesting of JSON."),
@@ -50,6 +53,8 @@ const conf_row conf_rows[] = {
             "A timestamp further ahead of the server than this is brought down to now."),
     INTEGER("retention.tombstones", tombstone_days, "180", 1, 36500, "days", "How long a deletion is remembered."),
     INTEGER("retention.ledger", ledger_days, "90", 90, 36500, "days", "How long an operation id is remembered."),
+    INTEGER("retention.snapshots", snapshot_days, "30", 1, 36500, "days",
+            "How long the state before a full sync is kept."),
     CHOICE("log.level", log_level, "info", "error,warn,info,debug", "Least urgent level that is logged."),
     {0},
 };

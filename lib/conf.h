@@ -31,6 +31,8 @@ typedef struct conf {
     int64_t leeway;            /* seconds of clock difference that exp and nbf may have */
     /* [limits] */
     int64_t body;              /* bytes of a request body */
+    int64_t full_body;         /* bytes of the body of a full sync */
+    int64_t full_items;        /* entities of one kind in a full sync */
     int64_t operations;        /* operations in a request */
     int64_t entity;            /* bytes of one entity as JSON */
     int64_t depth;             /* nesting levels of JSON */
@@ -39,6 +41,7 @@ typedef struct conf {
     int64_t clock_skew;        /* seconds a timestamp may be ahead of the server */
     int64_t tombstone_days;    /* how long a deletion is remembered */
     int64_t ledger_days;       /* how long an operation id is remembered */
+    int64_t snapshot_days;     /* how long the state before a replacement is kept */
     /* [log] */
     const char *log_level;     /* error, warn, info or debug */
 } conf;

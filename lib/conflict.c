@@ -20,9 +20,9 @@ const char *conflict_reason_name(conflict_reason reason)
     return names[reason];
 }
 
-conflict_log conflict_log_new(arena *a)
+conflict_log conflict_log_new(arena *a, size_t first)
 {
-    conflict_log log = {.a = a};
+    conflict_log log = {.a = a, .first = first};
     for (int i = 0; i < 3; i++) log.close[i] = db_array_new(a, DB_TEXT);
     return log;
 }
@@ -61,7 +61,7 @@ static void send_rows(conflict_log *log, db *d, const char *user, int64_t stamp)
     for (int i = 0; i < COLUMNS; i++) x[i] = db_array_new(log->a, types[i]);
     for (size_t i = 0; i < log->count; i++) {
         const conflict *row = &log->list[i];
-        db_array_int4(&x[0], (int32_t)i);
+        db_array_int4(&x[0], (int32_t)(log->first + i));
         db_array_text(&x[1], row->kind);
         db_array_text(&x[2], row->entity_id);
         db_array_text(&x[3], row->other_id);
@@ -108,11 +108,11 @@ static void write_instant(strbuf *out, const char *name, int64_t at)
     else json_write_instant(out, name, at);
 }
 
-void conflict_write(const conflict_log *log, size_t number, int64_t stamp, strbuf *out)
+void conflict_write(const conflict_log *log, size_t index, int64_t stamp, strbuf *out)
 {
-    const conflict *row = &log->list[number];
+    const conflict *row = &log->list[index];
     strbuf_putc(out, '{');
-    json_write_member(out, "id", arena_printf(out->a, "%lld-%zu", (long long)stamp, number));
+    json_write_member(out, "id", arena_printf(out->a, "%lld-%zu", (long long)stamp, log->first + index));
     json_write_member(out, "reason", conflict_reason_name(row->reason));
     json_write_member(out, "entity", row->kind);
     json_write_member(out, "entityId", row->entity_id);

@@ -39,14 +39,15 @@ typedef struct conflict_log {
     arena *a;
     conflict *list;
     size_t count, room;
+    size_t first;      /* the number of list[0]: a long request writes its conflicts in parts */
     db_array close[3]; /* kinds, ids, reasons of open ones in the database that settled themselves */
 } conflict_log;
 
 const char *conflict_reason_name(conflict_reason reason);
 
-conflict_log conflict_log_new(arena *a);
+conflict_log conflict_log_new(arena *a, size_t first);
 
-/* Adds a copy of *row and returns its number, which with the stamp makes its id. */
+/* Adds a copy of *row and returns its index; first + index is its number, which with the stamp makes its id. */
 size_t conflict_add(conflict_log *log, const conflict *row);
 
 /* Closes the open conflicts of that reason about (kind, id), here and in the database. */
@@ -56,6 +57,6 @@ void conflict_close(conflict_log *log, const char *kind, const char *id, conflic
 int conflict_send(conflict_log *log, db *d, const char *user, int64_t stamp);
 
 /* Appends ConflictInfo with the conflict's id, as a JSON object. */
-void conflict_write(const conflict_log *log, size_t number, int64_t stamp, strbuf *out);
+void conflict_write(const conflict_log *log, size_t index, int64_t stamp, strbuf *out);
 
 #endif

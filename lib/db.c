@@ -424,6 +424,16 @@ rc db_finish(db *d)
     return failed;
 }
 
+rc db_run(db *d, arena *a, const db_step *steps, size_t count)
+{
+    PGresult *ignored;
+    for (size_t i = 0; i < count; i++) db_send(d, steps[i].id, steps[i].params);
+    db_flush(d);
+    for (size_t i = 0; i < count; i++)
+        if (db_take(d, a, steps[i].result ? steps[i].result : &ignored) != RC_OK) break;
+    return db_finish(d);
+}
+
 const char *db_column(const PGresult *r, int row, int column)
 {
     return PQgetisnull(r, row, column) ? NULL : PQgetvalue(r, row, column);

@@ -70,6 +70,18 @@ rc db_next_row(db *d, PGresult **row);
 /* Takes what is left up to the sync. Returns RC_OK, or the first error of the round trip. */
 rc db_finish(db *d);
 
+/* One round trip as a list: sends the steps, takes their results in order, finishes. `result` may be NULL. */
+typedef struct db_step {
+    sql_id id;
+    const db_param *params;
+    PGresult **result;
+} db_step;
+
+rc db_run(db *d, arena *a, const db_step *steps, size_t count);
+
+#define DB_RUN(d, a, ...) \
+    db_run(d, a, (const db_step[]){__VA_ARGS__}, sizeof((const db_step[]){__VA_ARGS__}) / sizeof(db_step))
+
 /* Drops the connection, so that the server cancels and rolls back what it was doing. */
 void db_drop(db *d);
 

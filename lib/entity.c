@@ -66,7 +66,8 @@ void entity_load(entity_set *set, const PGresult *rows)
         e->superseded_at = db_column_int(rows, i, SUPERSEDED, MERGE_NEVER);
         e->device = db_column(rows, i, DEVICE);
         e->size = (size_t)PQgetlength(rows, i, DATA);
-        merge_row row = {.data = column_json(set->a, rows, i, DATA),
+        e->loaded = column_json(set->a, rows, i, DATA);
+        merge_row row = {.data = e->loaded,
                          .marks = column_json(set->a, rows, i, MARKS),
                          .base = db_column_int(rows, i, BASE, MERGE_NEVER),
                          .edited = db_column_int(rows, i, EDITED, MERGE_NEVER),

@@ -27,6 +27,7 @@ typedef struct entity {
     int64_t created_at;    /* MERGE_NEVER until known */
     int64_t updated_at;    /* the stamp it was loaded with; MERGE_NEVER when not known */
     int64_t superseded_at; /* the edit of the entity that has taken its place, or MERGE_NEVER */
+    const json_t *loaded;  /* the visible tree of its row, or NULL */
     const char *device;    /* the last writer, or NULL */
     const char *key;       /* what its kind's rule looks at, or NULL */
     size_t size;           /* bytes of its text when loaded, plus those of what was applied since */

@@ -219,7 +219,7 @@ static void apply_delete(merge_state *s, int64_t at, bool dry_run, merge_effect 
     s->is_deleted = true;
 }
 
-merge_effect merge_apply(merge_state *s, const merge_edit *edit, bool dry_run)
+static merge_effect apply_edit(merge_state *s, const merge_edit *edit, bool dry_run)
 {
     merge_effect effect = {0};
     if (edit->type == MERGE_DELETE) {
@@ -246,6 +246,14 @@ merge_effect merge_apply(merge_state *s, const merge_edit *edit, bool dry_run)
         s->is_deleted = false;
         s->deleted = never;
     }
+    return effect;
+}
+
+merge_effect merge_apply(merge_state *s, const merge_edit *edit, bool dry_run)
+{
+    bool replace = edit->type == MERGE_REPLACE && !dry_run; /* takes away first what `differing` must be counted against */
+    merge_effect effect = apply_edit(s, edit, dry_run || replace);
+    if (replace) apply_edit(s, edit, false);
     return effect;
 }
 

@@ -1,5 +1,6 @@
 #include "operation.h"
 
+#include <endian.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,9 @@ static bool refuse(reader *r, rc code, const char *member, const char *message)
 {
     if (r->op->failed != RC_OK) return false;
     r->op->failed = code;
-    r->op->message = arena_printf(r->a, "%s%s: %s", r->path, member, message);
+    r->op->where = arena_printf(r->a, "%s%s", r->path, member);
+    r->op->reason = message;
+    r->op->message = arena_printf(r->a, "%s: %s", r->op->where, message);
     return false;
 }
 
@@ -30,6 +33,15 @@ bool policy_find(const char *name, policy *out)
         return true;
     }
     return false;
+}
+
+rc device_read(call *c, const json_t *value, const char **device)
+{
+    size_t length = json_is_string(value) ? json_characters(json_string_value(value), json_string_length(value)) : 0;
+    if (length < 1 || length > DEVICE_ID_MAX)
+        return call_invalid(c, "deviceId", "must be a string of 1 to %d characters", DEVICE_ID_MAX);
+    *device = json_string_value(value);
+    return RC_OK;
 }
 
 static const char *make_id(arena *a)
@@ -123,32 +135,49 @@ static void release_digest(void *digest)
     EVP_MD_CTX_free(digest);
 }
 
-/* SHA-256 over what is asked: names, timestamp as an instant, and the data with its members sorted. How the client
- * spelled it, and what it adds for itself (retryCount, …), is left out. */
+/* SHA-256 over what is asked: names, and the data with its members sorted. How the client spelled it, and what it adds for
+ * itself (retryCount, …), is left out. */
 static void hash(reader *r)
 {
     operation *op = r->op;
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
     if (!digest) abort();
     arena_defer(r->a, release_digest, digest);
-    char head[64];
-    int head_len = snprintf(head, sizeof head, "%s %s %lld ", op->type_name, op->kind->name, (long long)op->at);
-    if (EVP_DigestInit_ex(digest, EVP_sha256(), NULL) != 1 || EVP_DigestUpdate(digest, head, (size_t)head_len) != 1 ||
-        EVP_DigestUpdate(digest, op->stored_id, strlen(op->stored_id) + 1) != 1 ||
+    const char *head = arena_printf(r->a, "%s %s %s ", op->type_name, op->kind->name, op->stored_id);
+    if (EVP_DigestInit_ex(digest, EVP_sha256(), NULL) != 1 || EVP_DigestUpdate(digest, head, strlen(head)) != 1 ||
         json_dump_callback(op->data, digest_more, digest, JSON_COMPACT | JSON_SORT_KEYS) != 0 ||
         EVP_DigestFinal_ex(digest, op->hash, NULL) != 1)
         abort();
+    uint64_t at = htobe64((uint64_t)op->at);
+    memcpy(op->hash + 32, &at, sizeof at);
+}
+
+const char *operation_hash_hex(arena *a, const operation *op)
+{
+    strbuf out = STRBUF(a);
+    for (int i = 0; i < OPERATION_HASH; i++) strbuf_printf(&out, "%02x", op->hash[i]);
+    return out.data;
+}
+
+bool operation_repeats(const operation *op, const char *hash_hex)
+{
+    char hex[2 * OPERATION_HASH + 1];
+    for (int i = 0; i < OPERATION_HASH; i++) snprintf(hex + 2 * i, 3, "%02x", op->hash[i]);
+    if (strncmp(hex, hash_hex, 64) != 0) return false;
+    static const char absent[] = "8000000000000000"; /* MERGE_NEVER */
+    _Static_assert(MERGE_NEVER == INT64_MIN, "as written above");
+    return strcmp(hex + 64, hash_hex + 64) == 0 || strcmp(hex + 64, absent) == 0 || strcmp(hash_hex + 64, absent) == 0;
 }
 
 /* Takes the members that are not data out of it. */
-static bool strip(reader *r, int64_t *updated_at)
+static bool strip(reader *r, const char *member, int64_t *updated_at)
 {
     json_t *data = r->op->data;
     const json_t *id = json_object_get(data, "id");
     if (id && (!json_is_string(id) || strcmp(json_string_value(id), r->op->entity_id) != 0))
-        return refuse(r, RC_VALIDATION, ".data.id", "must equal entityId");
-    if (!read_instant(r, data, ".data", "createdAt", &r->op->created_at)) return false;
-    if (!read_instant(r, data, ".data", "updatedAt", updated_at)) return false;
+        return refuse(r, RC_VALIDATION, arena_printf(r->a, "%s.id", member), "must equal entityId");
+    if (!read_instant(r, data, member, "createdAt", &r->op->created_at)) return false;
+    if (!read_instant(r, data, member, "updatedAt", updated_at)) return false;
     json_object_del(data, "id");
     json_object_del(data, "createdAt");
     json_object_del(data, "updatedAt");
@@ -160,11 +189,30 @@ static void release_json(void *value)
     json_decref(value);
 }
 
+/* Checks op->data, which stands at `member`, and takes out of it what is not data. */
+static bool check_data(reader *r, const char *member, int64_t *updated_at)
+{
+    operation *op = r->op;
+    const char *path = "";
+    if (!json_within_depth(op->data, (size_t)r->conf->depth))
+        return refuse(r, RC_VALIDATION, member,
+                      arena_printf(r->a, "nested deeper than %lld levels", (long long)r->conf->depth));
+    hash(r);
+    if (!strip(r, member, updated_at)) return false;
+    const char *message = kind_check(r->a, op->kind, op->data, op->type == OPERATION_CREATE, &path);
+    if (message) return refuse(r, RC_VALIDATION, arena_printf(r->a, "%s%s", member, path), message);
+    if (op->size <= (size_t)r->conf->entity) return true;
+    strbuf text = STRBUF(r->a);
+    json_write(&text, op->data);
+    if (text.len <= (size_t)r->conf->entity) return true;
+    return refuse(r, RC_TOO_LARGE, member,
+                  arena_printf(r->a, "%zu bytes, limits.entity is %lld", text.len, (long long)r->conf->entity));
+}
+
 static bool read_data(reader *r, const json_t *from, int64_t *updated_at)
 {
     operation *op = r->op;
     json_t *data = json_object_get(from, "data");
-    const char *path = "";
     if (op->type == OPERATION_DELETE) { /* what a deletion carries is of no consequence */
         op->data = json_object();
         if (!op->data) abort();
@@ -173,20 +221,8 @@ static bool read_data(reader *r, const json_t *from, int64_t *updated_at)
         return true;
     }
     if (!json_is_object(data)) return refuse(r, RC_VALIDATION, ".data", data ? "must be an object" : "is required");
-    if (!json_within_depth(data, (size_t)r->conf->depth))
-        return refuse(r, RC_VALIDATION, ".data",
-                      arena_printf(r->a, "nested deeper than %lld levels", (long long)r->conf->depth));
     op->data = data;
-    hash(r);
-    if (!strip(r, updated_at)) return false;
-    const char *message = kind_check(r->a, op->kind, data, op->type == OPERATION_CREATE, &path);
-    if (message) return refuse(r, RC_VALIDATION, arena_printf(r->a, ".data%s", path), message);
-    if (op->size <= (size_t)r->conf->entity) return true;
-    strbuf text = STRBUF(r->a);
-    json_write(&text, data);
-    if (text.len <= (size_t)r->conf->entity) return true;
-    return refuse(r, RC_TOO_LARGE, ".data",
-                  arena_printf(r->a, "%zu bytes, limits.entity is %lld", text.len, (long long)r->conf->entity));
+    return check_data(r, ".data", updated_at);
 }
 
 /* For an operation that cannot be kept: finds what can be echoed among its members. */
@@ -230,5 +266,32 @@ bool operation_read(arena *a, const conf *c, const char *text, size_t len, const
     if (!read_policy(&r, from)) return true;
     if (!read_data(&r, from, &updated_at)) return true;
     if (out->at == MERGE_NEVER) out->at = updated_at;
+    return true;
+}
+
+bool operation_read_item(arena *a, const conf *c, const kind *k, const char *text, size_t len, const char *path,
+                         operation *out, json_fault *fault)
+{
+    *out = (operation){.type = OPERATION_CREATE,
+                       .type_name = "create",
+                       .kind = k,
+                       .kind_name = k->name,
+                       .at = MERGE_NEVER,
+                       .created_at = MERGE_NEVER,
+                       .base = MERGE_NEVER,
+                       .size = len};
+    reader r = {a, c, path, out};
+    out->data = json_read(a, text, len, SIZE_MAX, fault);
+    if (!out->data && fault->kind == JSON_FAULT_SYNTAX) return false;
+    if (!out->data) return refuse(&r, RC_VALIDATION, fault->path, fault->message), true;
+    if (!json_is_object(out->data)) return refuse(&r, RC_VALIDATION, "", "must be an object"), true;
+    if (k->fixed_id) {
+        json_object_del(out->data, "id");
+        out->entity_id = k->fixed_id;
+    } else if (!(out->entity_id = read_text(&r, out->data, "id", ENTITY_ID_MAX))) {
+        return true;
+    }
+    out->entity_id = out->stored_id = arena_strdup(a, out->entity_id); /* the member is taken out of the data */
+    check_data(&r, "", &out->at);
     return true;
 }

@@ -1,77 +1,19 @@
 #include "pull.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
+#include "cursor.h"
 #include "entity.h"
 #include "json.h"
 
-enum { FLUSH_BYTES = 32 * 1024, LIMIT_MAX = 100000, CURSOR_MAX = 2048 };
-
-/*
- * Where a pull stands. Rows are ordered by (stamp, kind, id), so a page can end inside a transaction's rows. `bound`: on a
- * first pull deleted entities are left out, but one that was live on an earlier page must not be: those deleted after the
- * first page's clock are shown.
- */
-typedef struct position {
-    int64_t epoch; /* of the clock row the cursor came from; 0: from no row, or from an instant */
-    int64_t stamp;
-    int64_t bound; /* MERGE_NEVER: to be found out */
-    const char *kind, *id; /* "" : behind all of `stamp` */
-} position;
+enum { FLUSH_BYTES = 32 * 1024 };
 
 typedef struct clock_row {
     int64_t clock, started, epoch, horizon;
 } clock_row;
-
-/* Cursors: the position as text in base64url, so that nobody builds on it. */
-
-static const char *cursor_write(arena *a, const position *p)
-{
-    const char *text = arena_printf(a, "1 %lld %lld %lld %s %s", (long long)p->epoch, (long long)p->stamp,
-                                    (long long)p->bound, p->kind, p->id);
-    size_t len = strlen(text);
-    char *out = arena_alloc(a, len * 4 / 3 + 8);
-    EVP_EncodeBlock((unsigned char *)out, (const unsigned char *)text, (int)len);
-    for (char *c = out; *c; c++) {
-        if (*c == '+') *c = '-';
-        else if (*c == '/') *c = '_';
-        else if (*c == '=') *c = '\0';
-    }
-    return out;
-}
-
-static bool cursor_read(arena *a, const char *text, position *p)
-{
-    size_t len = strlen(text);
-    if (len == 0 || len > CURSOR_MAX || len % 4 == 1) return false;
-    size_t padded = (len + 3) / 4 * 4;
-    char *in = arena_strndup(a, text, padded);
-    memset(in + len, '=', padded - len);
-    for (char *c = in; *c; c++) {
-        if (*c == '+' || *c == '/' || *c == '\n' || *c == '\r' || *c == ' ' || *c == '\t') return false;
-        if (*c == '-') *c = '+';
-        else if (*c == '_') *c = '/';
-    }
-    char *out = arena_alloc(a, padded);
-    int n = EVP_DecodeBlock((unsigned char *)out, (const unsigned char *)in, (int)padded);
-    if (n < 0) return false;
-    out[(size_t)n - (padded - len)] = '\0';
-    long long epoch, stamp, bound;
-    int at = 0;
-    if (sscanf(out, "1 %lld %lld %lld%n", &epoch, &stamp, &bound, &at) != 3 || out[at] != ' ') return false;
-    char *kind = out + at + 1, *space = strchr(kind, ' ');
-    if (!space) return false;
-    *space = '\0';
-    if (*kind && !kind_find(kind)) return false;
-    *p = (position){epoch, stamp, bound, kind, space + 1};
-    json_t *valid = json_string(p->id);
-    json_decref(valid);
-    return valid && epoch >= 0 && stamp >= CLOCK_MIN && stamp <= CLOCK_MAX && strcmp(cursor_write(a, p), text) == 0;
-}
 
 /* Parameters */
 
@@ -84,19 +26,8 @@ static rc read_since(call *c, const char *text, position *p)
     bool is_number = *text && !*end && !errno && number >= CLOCK_MIN && number <= CLOCK_MAX;
     if (is_number) since = number;
     else if (!clock_parse(text, &since))
-        return call_fail(c, RC_VALIDATION, "since: not an RFC 3339 instant or integer milliseconds since 1970");
+        return call_invalid(c, "since", "not an RFC 3339 instant or integer milliseconds since 1970");
     *p = (position){0, since, MERGE_NEVER, "", ""};
-    return RC_OK;
-}
-
-static rc read_limit(call *c, const char *text, int64_t *limit)
-{
-    char *end;
-    errno = 0;
-    long long number = strtoll(text, &end, 10);
-    if (!*text || *end || errno || number < 1 || number > LIMIT_MAX)
-        return call_fail(c, RC_VALIDATION, "limit: must be a whole number from 1 to %d", LIMIT_MAX);
-    *limit = number;
     return RC_OK;
 }
 
@@ -106,7 +37,7 @@ static rc read_kinds(call *c, const char *text, db_array *out)
     for (const char *p = text;;) {
         size_t len = strcspn(p, ",");
         const kind *k = kind_find(arena_strndup(c->a, p, len));
-        if (!k) return call_fail(c, RC_VALIDATION, "entities: must be a comma-separated list of entity kinds");
+        if (!k) return call_invalid(c, "entities", "must be a comma-separated list of entity kinds");
         db_array_text(out, k->name);
         if (!p[len]) return RC_OK;
         p += len + 1;
@@ -154,7 +85,7 @@ static rc check_position(call *c, const position *p, const clock_row *row)
         return call_fail(c, RC_RESYNC, "the cursor is of another epoch (the data was erased); pull from the beginning");
     if (p->epoch != 0 && p->stamp > row->clock)
         return call_fail(c, RC_RESYNC, "the cursor is from the future (a backup was restored); pull from the beginning");
-    if (p->stamp >= row->started && p->stamp < row->horizon)
+    if ((p->stamp >= row->started || p->bound == -1) && p->stamp < row->horizon)
         return call_fail(c, RC_RESYNC, "deletions up to that time are no longer known; pull from the beginning");
     return RC_OK;
 }
@@ -201,10 +132,13 @@ static rc stream(call *c, const pull_query *q, position p, const clock_row *cloc
     if (code == RC_OK) code = db_finish(c->db);
     if (code != RC_OK) return code;
     p.epoch = clock->epoch;
-    if (!more) p = (position){clock->epoch, clock->clock, MERGE_NEVER, "", ""};
+    /* Before the user's first write there is no clock yet; whoever goes on from there must hear of deletions all the same,
+     * because it may have sent what others delete. */
+    int64_t bound = clock->epoch ? MERGE_NEVER : -1;
+    if (!more) p = (position){clock->epoch, clock->clock, bound, "", ""};
     strbuf_putc(&out, ']');
     json_write_member(&out, "since", q->since);
-    json_write_member(&out, "cursor", cursor_write(c->a, &p));
+    json_write_member(&out, "cursor", position_write(c->a, &p));
     json_write_bool(&out, "hasMore", more);
     strbuf_putc(&out, '}');
     c->write(c->to, out.data, out.len);
@@ -219,10 +153,10 @@ rc pull_run(call *c, const pull_query *q)
     PGresult *r, *clock_rows;
     unsigned long long seen = 0;
     rc code;
-    if (!q->cursor && !q->since) return call_fail(c, RC_VALIDATION, "since: is required (an instant, or cursor instead)");
-    if (q->cursor && !cursor_read(c->a, q->cursor, &p)) return call_fail(c, RC_VALIDATION, "cursor: not one of ours");
+    if (!q->cursor && !q->since) return call_invalid(c, "since", "is required (an instant, or cursor instead)");
+    if (q->cursor && !position_read(c->a, q->cursor, &p)) return call_invalid(c, "cursor", "not one of ours");
     if (!q->cursor && (code = read_since(c, q->since, &p)) != RC_OK) return code;
-    if (q->limit && (code = read_limit(c, q->limit, &limit)) != RC_OK) return code;
+    if ((code = limit_read(c, q->limit, &limit)) != RC_OK) return code;
     if (q->entities && (code = read_kinds(c, q->entities, &kinds)) != RC_OK) return code;
     uint32_t print = fingerprint(q);
     bool has_tag = etag_find(q->if_none_match, print, &seen);

@@ -42,7 +42,7 @@ static int64_t server_time(const entity *e)
 static void note(step *s, conflict_reason reason, const char *resolution, const entity *other, int64_t server_at,
                  const char *server_data)
 {
-    size_t number = conflict_add(&s->r->log, &(conflict){.kind = s->e->kind->name,
+    size_t index = conflict_add(&s->r->log, &(conflict){.kind = s->e->kind->name,
                                                          .entity_id = s->e->id,
                                                          .other_id = other ? other->id : NULL,
                                                          .reason = reason,
@@ -56,7 +56,7 @@ static void note(step *s, conflict_reason reason, const char *resolution, const 
                                                          .server_data = server_data});
     if (s->out->has_conflict) return;
     s->out->has_conflict = true;
-    s->out->conflict = number;
+    s->out->conflict = index;
 }
 
 /* The conflict that `effect` shows (api.md, Conflict a, b, c); false when there is none. */
@@ -260,4 +260,34 @@ void resolve_operation(resolver *r, const operation *op, size_t number, const ch
     e->touched = number + 1;
     apply(&s, in_conflict, reason);
     settle(&s);
+}
+
+replaced resolve_replace(resolver *r, const operation *op, size_t number, outcome *out)
+{
+    entity *e = entity_get(&r->entities, op->kind, op->stored_id);
+    step s = {.r = r, .op = op, .out = out, .e = e, .status_before = e->status, .key_before = e->key};
+    out->status = OUTCOME_SUCCESS;
+    out->entity = e;
+    if (e->status == ENTITY_LIVE && !e->touched && e->loaded && json_same(e->loaded, op->data)) return REPLACED_NOTHING;
+    s.edit = (merge_edit){MERGE_REPLACE, op->data, op->at};
+    if (op->at == MERGE_NEVER || op->at > r->stamp + r->conf->clock_skew * 1000) s.edit.at = r->stamp;
+    s.edit.at = winning_time(&s, true);
+    merge_apply(e->state, &s.edit, false);
+    if (e->status == ENTITY_ABSENT) e->created_at = op->created_at;
+    e->dirty = true;
+    e->device = r->device;
+    e->touched = number + 1;
+    entity_refresh(e);
+    settle(&s);
+    return s.status_before == ENTITY_ABSENT || s.status_before == ENTITY_DELETED ? REPLACED_CREATED : REPLACED_UPDATED;
+}
+
+resolver resolver_new(arena *a, const conf *c, int64_t stamp, size_t first)
+{
+    return (resolver){.a = a,
+                      .conf = c,
+                      .entities = entity_set_new(a),
+                      .log = conflict_log_new(a, first),
+                      .stamp = stamp,
+                      .last_sync = MERGE_NEVER};
 }

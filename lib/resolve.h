@@ -31,7 +31,7 @@ typedef struct outcome {
     entity *entity;
     const char *resolution; /* client, server, merged; NULL when there was no conflict, or it is open */
     bool has_conflict;
-    size_t conflict; /* its number in the log */
+    size_t conflict; /* its index in the log */
     bool show_data;  /* the entity is not what the sender believes */
     bool adjusted;   /* the timestamp was brought down to now */
     rc failed;             /* OUTCOME_FAILED */
@@ -43,5 +43,14 @@ typedef struct outcome {
 
 /* Applies operation `number` of the request; `path` is where it stands, for messages. */
 void resolve_operation(resolver *r, const operation *op, size_t number, const char *path, outcome *out);
+
+/* What a full sync's item did. */
+typedef enum replaced { REPLACED_NOTHING, REPLACED_CREATED, REPLACED_UPDATED } replaced;
+
+/* Puts op->data in place of the whole entity, whatever its time: what a full sync says is what is stored. */
+replaced resolve_replace(resolver *r, const operation *op, size_t number, outcome *out);
+
+/* A resolver for a transaction with that stamp; `first` numbers its first conflict. */
+resolver resolver_new(arena *a, const conf *c, int64_t stamp, size_t first);
 
 #endif

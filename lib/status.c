@@ -7,14 +7,9 @@ rc status_run(call *c, strbuf *reply)
 {
     PGresult *r;
     db_param user = db_text(c->user);
-    db_send(c->db, SQL_BEGIN_READ, NULL);
-    db_send(c->db, SQL_IDENTIFY, &user);
-    db_send(c->db, SQL_STATUS, &user);
-    db_send(c->db, SQL_COMMIT, NULL);
-    db_flush(c->db);
-    bool ok = db_take(c->db, c->a, &r) == RC_OK && db_take(c->db, c->a, &r) == RC_OK && db_take(c->db, c->a, &r) == RC_OK;
-    rc code = db_finish(c->db);
-    if (!ok || code != RC_OK) return code == RC_OK ? RC_FAILED : code;
+    rc code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN_READ}, {.id = SQL_IDENTIFY, .params = &user},
+                     {.id = SQL_STATUS, .params = &user, .result = &r}, {.id = SQL_COMMIT});
+    if (code != RC_OK) return code;
     char text[CLOCK_TEXT];
     int64_t clock = db_column_int(r, 0, 0, INT64_MIN);
     const char *last = clock == INT64_MIN ? NULL : clock_format(clock, text);
@@ -31,12 +26,8 @@ rc status_run(call *c, strbuf *reply)
 
 rc status_health(call *c, strbuf *reply)
 {
-    PGresult *r;
-    db_send(c->db, SQL_PING, NULL);
-    db_flush(c->db);
-    bool ok = db_take(c->db, c->a, &r) == RC_OK;
-    rc code = db_finish(c->db);
-    if (!ok || code != RC_OK) return call_fail(c, code == RC_OK ? RC_FAILED : code, "the database does not answer");
+    rc code = DB_RUN(c->db, c->a, {.id = SQL_PING});
+    if (code != RC_OK) return call_fail(c, code, "the database does not answer");
     strbuf_putc(reply, '{');
     json_write_bool(reply, "success", true);
     json_write_member(reply, "status", "ok");

@@ -53,7 +53,7 @@ CREATE TABLE booky.ledger (
     user_id      text COLLATE "C" NOT NULL,
     operation_id text COLLATE "C" NOT NULL,
     processed_at bigint NOT NULL,
-    hash         bytea NOT NULL, -- SHA-256 of what was asked
+    hash         bytea NOT NULL, -- of what was asked: SHA-256, then the timestamp
     result       json NOT NULL,
     PRIMARY KEY (user_id, operation_id)
 );

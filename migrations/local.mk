@@ -1,4 +1,5 @@
 # The database schema, forward only. `booky-sync migrate` reads the files from here.
 migrationsdir = $(pkgdatadir)/migrations
 dist_migrations_DATA = \
-	migrations/0001_sync.sql
+	migrations/0001_sync.sql \
+	migrations/0002_recovery.sql

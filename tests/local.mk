@@ -10,9 +10,11 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_conf.c \
 	tests/unit/test_json.c \
 	tests/unit/test_kind.c \
+	tests/unit/test_merge.c \
+	tests/unit/test_merge_property.c \
 	tests/unit/test_token.c
 tests_unit_unit_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_unit_unit_LDADD = libbooky.a $(CHECK_LIBS) $(BOOKY_LIBS) -lm
 
 # Tests over HTTP need a server; `./dev check` starts one.
-EXTRA_DIST += tests/nginx
+EXTRA_DIST += tests/http tests/nginx

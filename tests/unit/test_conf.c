@@ -13,6 +13,7 @@
 #define X50 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 #define X180 X50 X50 X50 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 
+static conf c;
 static char path[] = "/tmp/booky-conf-XXXXXX";
 
 static void setup(void)
@@ -31,6 +32,7 @@ static void setup(void)
 
 static void teardown(void)
 {
+    conf_free(&c);
     unlink(path);
 }
 
@@ -42,7 +44,7 @@ static void write_file(const char *text, size_t len)
 }
 
 /* Loads the file, with `variable` ("NAME=value" or NULL) in the environment. */
-static bool load(conf *c, const char *variable, char *fault, size_t size)
+static bool load(const char *variable, char *fault, size_t size)
 {
     char copy[400] = "";
     if (variable) {
@@ -51,18 +53,18 @@ static bool load(conf *c, const char *variable, char *fault, size_t size)
         *equals = '\0';
         setenv(copy, equals + 1, 1);
     }
-    bool loaded = conf_load(c, path, fault, size);
+    bool loaded = conf_load(&c, path, fault, size);
     if (variable) unsetenv(copy);
     return loaded;
 }
 
 /* A setting as text, by its name. */
-static const char *value_of(const conf *c, const char *name)
+static const char *value_of(const char *name)
 {
     static char number[32];
     for (const conf_row *row = conf_rows; row->name; row++) {
         if (strcmp(row->name, name) != 0) continue;
-        const void *field = (const char *)c + row->offset;
+        const void *field = (const char *)&c + row->offset;
         if (row->type == CONF_STRING || row->type == CONF_CHOICE) return *(const char *const *)field;
         snprintf(number, sizeof number, row->type == CONF_OCTAL ? "%04llo" : "%lld", *(const long long *)field);
         return number;
@@ -100,13 +102,12 @@ static const struct {
 
 START_TEST(without_a_file_there_are_defaults)
 {
-    conf c;
     char fault[300];
     ck_assert_msg(conf_load(&c, NULL, fault, sizeof fault), "%s", fault);
     ck_assert_str_eq(fault, "");
     for (size_t i = 0; i < COUNT(defaults); i++)
-        ck_assert_msg(strcmp(value_of(&c, defaults[i].setting), defaults[i].value) == 0, "%s: %s", defaults[i].setting,
-                      value_of(&c, defaults[i].setting));
+        ck_assert_msg(strcmp(value_of(defaults[i].setting), defaults[i].value) == 0, "%s: %s", defaults[i].setting,
+                      value_of(defaults[i].setting));
     ck_assert_int_eq(c.workers, 2 * sysconf(_SC_NPROCESSORS_ONLN));
 }
 END_TEST
@@ -145,7 +146,7 @@ static const struct {
     {"the last choice", "[log]\nlevel = debug\n", NULL, "log.level", "debug"},
     {"a text with equals signs", "[database]\ndsn = host=db port=5433 dbname=x\n", NULL, "database.dsn", "host=db port=5433 dbname=x"},
     {"an empty text", "[server]\nsocket_group =\n", NULL, "server.socket_group", ""},
-    {"a line as long as can be", "[auth]\nissuer = " X180 "12345678\n", NULL, "auth.issuer", X180 "12345678"},
+    {"a line as long as can be", "[auth]\nissuer = " X180 "123456789\n", NULL, "auth.issuer", X180 "123456789"},
     {"the environment over the default", "", "BOOKY_POOL_WORKERS=7", "pool.workers", "7"},
     {"the environment over the file", "[pool]\nworkers = 3\n", "BOOKY_POOL_WORKERS=7", "pool.workers", "7"},
     {"a text from the environment, however long", "", "BOOKY_DATABASE_DSN=" X180 " # ; " X50, "database.dsn", X180 " # ; " X50},
@@ -157,11 +158,10 @@ static const struct {
 
 START_TEST(a_setting_is_loaded)
 {
-    conf c;
     char fault[300];
     write_file(loaded[_i].file, strlen(loaded[_i].file));
-    ck_assert_msg(load(&c, loaded[_i].variable, fault, sizeof fault), "%s: %s", loaded[_i].name, fault);
-    const char *value = value_of(&c, loaded[_i].setting);
+    ck_assert_msg(load(loaded[_i].variable, fault, sizeof fault), "%s: %s", loaded[_i].name, fault);
+    const char *value = value_of(loaded[_i].setting);
     ck_assert_msg(strcmp(value, loaded[_i].value) == 0, "%s: \"%s\"", loaded[_i].name, value);
 }
 END_TEST
@@ -196,13 +196,14 @@ static const struct {
     {"no section", "workers = 4\n", NULL, "FILE:1: .workers: no such setting"},
     {"a name in capitals", "[pool]\nWorkers = 4\n", NULL, "FILE:2: pool.Workers: no such setting"},
     {"neither section nor setting", "[pool]\nworkers\n", NULL, "FILE:2: not a section, setting or comment"},
-    {"a section that is not closed", "[pool\nworkers = 4\n", NULL, "FILE:1: not a section, setting or comment"},
+    {"a section that is not closed", "[pool\n", NULL, "FILE:1: not a section, setting or comment"},
+    {"what follows such a section", "[pool\nworkers = 4\n", NULL, "FILE:2: .workers: no such setting"},
     {"a setting twice", "[pool]\nworkers = 4\n\nworkers = 4\n", NULL, "FILE:4: pool.workers: set twice, or the line is indented"},
     {"a line that goes on below", "[database]\ndsn = host=db\n  dbname=booky\n", NULL,
      "FILE:3: database.dsn: set twice, or the line is indented"},
     {"the first fault is told", "[pool]\nworkers = 0\ndrain_timeout = -1\n", NULL, "FILE:2: pool.workers: 0 is below 1 processes"},
     {"a broken line before a fault", "[pool]\nx\nworkers = 0\n", NULL, "FILE:3: pool.workers: 0 is below 1 processes"},
-    {"a line too long", "[auth]\nissuer = " X180 "123456789\n", NULL, "FILE:2: longer than 198 bytes"},
+    {"a line too long", "[auth]\nissuer = " X180 "1234567890\n", NULL, "FILE:2: longer than 198 bytes"},
     {"a comment too long", "# " X180 X50 "\n", NULL, "FILE:1: longer than 198 bytes"},
     {"a fault in the environment", "", "BOOKY_POOL_WORKERS=0", "BOOKY_POOL_WORKERS: pool.workers: 0 is below 1 processes"},
     {"an empty number in the environment", "", "BOOKY_LIMITS_DEPTH=", "BOOKY_LIMITS_DEPTH: limits.depth: \"\" is not a whole number"},
@@ -212,10 +213,9 @@ static const struct {
 
 START_TEST(a_fault_is_told_in_one_line)
 {
-    conf c;
     char fault[400], expected[400];
     write_file(faults[_i].file, strlen(faults[_i].file));
-    ck_assert_msg(!load(&c, faults[_i].variable, fault, sizeof fault), "%s: accepted", faults[_i].name);
+    ck_assert_msg(!load(faults[_i].variable, fault, sizeof fault), "%s: accepted", faults[_i].name);
     bool file = strncmp(faults[_i].fault, "FILE", 4) == 0;
     snprintf(expected, sizeof expected, "%s%s", file ? path : "", faults[_i].fault + (file ? 4 : 0));
     ck_assert_msg(strcmp(fault, expected) == 0, "%s: %s", faults[_i].name, fault);
@@ -224,11 +224,11 @@ END_TEST
 
 START_TEST(a_missing_file_is_told)
 {
-    conf c;
     char fault[100], small[20];
     unlink(path);
     ck_assert(!conf_load(&c, path, fault, sizeof fault));
     ck_assert_str_eq(fault + strlen(path), ": No such file or directory");
+    conf_free(&c);
     ck_assert(!conf_load(&c, path, small, sizeof small)); /* a message that does not fit is cut */
     ck_assert_int_eq(strncmp(small, path, sizeof small - 1), 0);
     ck_assert_uint_eq(strlen(small), sizeof small - 1);
@@ -278,15 +278,15 @@ END_TEST
 Suite *suite_conf(void)
 {
     Suite *s = suite_create("conf");
-    TCase *c = tcase_create("conf");
-    tcase_add_checked_fixture(c, setup, teardown);
-    tcase_add_test(c, without_a_file_there_are_defaults);
-    tcase_add_test(c, every_row_is_complete);
-    tcase_add_loop_test(c, a_setting_is_loaded, 0, COUNT(loaded));
-    tcase_add_loop_test(c, a_fault_is_told_in_one_line, 0, COUNT(faults));
-    tcase_add_test(c, a_missing_file_is_told);
-    tcase_add_loop_test(c, a_secret_is_read, 0, COUNT(secrets));
-    tcase_add_test(c, a_secret_that_cannot_be_read);
-    suite_add_tcase(s, c);
+    TCase *t = tcase_create("conf");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, without_a_file_there_are_defaults);
+    tcase_add_test(t, every_row_is_complete);
+    tcase_add_loop_test(t, a_setting_is_loaded, 0, COUNT(loaded));
+    tcase_add_loop_test(t, a_fault_is_told_in_one_line, 0, COUNT(faults));
+    tcase_add_test(t, a_missing_file_is_told);
+    tcase_add_loop_test(t, a_secret_is_read, 0, COUNT(secrets));
+    tcase_add_test(t, a_secret_that_cannot_be_read);
+    suite_add_tcase(s, t);
     return s;
 }

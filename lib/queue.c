@@ -1,0 +1,217 @@
+#include "queue.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "batch.h"
+#include "clock.h"
+#include "cursor.h"
+#include "operation.h"
+
+enum { ID, TYPE, KIND, ENTITY_ID, DATA, MADE_AT, ATTEMPTS, LAST_ERROR, SYNCED_AT, HASH };
+
+static void write_operation(const PGresult *r, int row, bool whole, strbuf *out)
+{
+    const char *data = db_column(r, row, DATA), *error = db_column(r, row, LAST_ERROR);
+    strbuf_putc(out, '{');
+    json_write_member(out, "id", db_column(r, row, ID));
+    json_write_member(out, "type", db_column(r, row, TYPE));
+    json_write_member(out, "entity", db_column(r, row, KIND));
+    json_write_member(out, "entityId", db_column(r, row, ENTITY_ID));
+    if (whole) {
+        json_write_name(out, "data");
+        strbuf_puts(out, data ? data : "null");
+    }
+    json_write_instant(out, "timestamp", db_column_int(r, row, MADE_AT, 0));
+    json_write_bool(out, "synced", db_column(r, row, SYNCED_AT) != NULL);
+    if (whole) {
+        json_write_int(out, "attempts", db_column_int(r, row, ATTEMPTS, 0));
+        json_write_member(out, "lastError", error);
+    }
+    strbuf_putc(out, '}');
+}
+
+static rc read_one(call *c, const char *body, size_t len, operation *op, const json_slice **data)
+{
+    json_fault fault;
+    json_slice *parts;
+    size_t count;
+    if (!operation_read(c->a, c->conf, body, len, "", op, &fault)) return call_bad_json(c, "", &fault);
+    if (op->failed != RC_OK) return call_fail(c, op->failed, "%s", op->message + (*op->message == '.'));
+    *data = NULL;
+    if (op->type == OPERATION_DELETE || !json_split(c->a, '{', body, len, SIZE_MAX, &parts, &count, &fault)) return RC_OK;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(parts[i].key, "data") == 0) *data = &parts[i];
+    return RC_OK;
+}
+
+rc queue_add(call *c, const char *body, size_t len, bool *created, strbuf *reply)
+{
+    operation op;
+    const json_slice *data;
+    PGresult *added, *stored;
+    rc code = read_one(c, body, len, &op, &data);
+    if (code != RC_OK) return code;
+    db_param user = db_text(c->user), id = db_text(op.id);
+    db_param at = op.at == MERGE_NEVER ? db_null() : db_int(c->a, op.at);
+    db_param hash = {(const char *)op.hash, sizeof op.hash, true};
+    db_param text = data ? db_text(arena_strndup(c->a, data->text, data->len)) : db_null();
+    code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN}, {.id = SQL_IDENTIFY, .params = &user},
+                  {.id = SQL_CLOCK_ADVANCE, .params = &user},
+                  {.id = SQL_QUEUE_ADD, .result = &added,
+                   .params = DB_PARAMS(user, id, at, db_text(op.type_name), db_text(op.kind->name), db_text(op.entity_id), hash, text)},
+                  {.id = SQL_QUEUE_GET, .params = DB_PARAMS(user, id), .result = &stored});
+    if (code != RC_OK) return code;
+    *created = PQntuples(added) == 1;
+    c->committing = *created;
+    code = DB_RUN(c->db, c->a, {.id = *created ? SQL_COMMIT : SQL_ROLLBACK}); /* a repeat changes nothing */
+    if (code != RC_OK) return code;
+    if (!operation_repeats(&op, db_column(stored, 0, HASH)))
+        return call_fail(c, RC_CONFLICT, "id: this id was used for another operation");
+    strbuf_putc(reply, '{');
+    json_write_bool(reply, "success", true);
+    json_write_name(reply, "operation");
+    write_operation(stored, 0, false, reply);
+    json_write_instant(reply, "serverTime", clock_now());
+    strbuf_putc(reply, '}');
+    return RC_OK;
+}
+
+rc queue_list(call *c, const char *limit_text, const char *cursor, strbuf *reply)
+{
+    enum { LIMIT = 1000 };
+    int64_t limit = LIMIT;
+    long long at = CLOCK_MIN;
+    const char *id = "";
+    PGresult *rows;
+    rc code = limit_read(c, limit_text, &limit);
+    if (code != RC_OK) return code;
+    if (cursor) {
+        int n = 0;
+        const char *text = cursor_unwrap(c->a, cursor);
+        if (!text || sscanf(text, "q %lld%n", &at, &n) != 1 || text[n] != ' ')
+            return call_invalid(c, "cursor", "not one of ours");
+        id = text + n + 1;
+    }
+    db_param user = db_text(c->user);
+    code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN_READ}, {.id = SQL_IDENTIFY, .params = &user},
+                  {.id = SQL_QUEUE_LIST, .result = &rows,
+                   .params = DB_PARAMS(user, db_int(c->a, at), db_text(id), db_int(c->a, INT32_MAX), db_int(c->a, limit + 1))},
+                  {.id = SQL_COMMIT});
+    if (code != RC_OK) return code;
+    int count = PQntuples(rows), shown = count > limit ? (int)limit : count;
+    strbuf_putc(reply, '{');
+    json_write_bool(reply, "success", true);
+    json_write_name(reply, "operations");
+    strbuf_putc(reply, '[');
+    for (int i = 0; i < shown; i++) {
+        if (i > 0) strbuf_putc(reply, ',');
+        write_operation(rows, i, true, reply);
+    }
+    strbuf_putc(reply, ']');
+    const char *last = shown == 0 ? cursor
+                                  : cursor_wrap(c->a, arena_printf(c->a, "q %s %s", db_column(rows, shown - 1, MADE_AT),
+                                                                   db_column(rows, shown - 1, ID)));
+    json_write_member(reply, "cursor", last);
+    json_write_bool(reply, "hasMore", count > shown);
+    strbuf_putc(reply, '}');
+    return RC_OK;
+}
+
+static rc read_ids(call *c, const char *body, size_t len, db_array *ids)
+{
+    json_fault fault;
+    size_t index;
+    json_t *item;
+    const json_t *from = json_read(c->a, body, len, (size_t)c->conf->depth, &fault);
+    if (!from) return call_bad_json(c, "", &fault);
+    const json_t *list = json_object_get(from, "operationIds");
+    if (!json_is_array(list)) return call_invalid(c, "operationIds", "must be an array");
+    if (json_array_size(list) > (size_t)c->conf->operations)
+        return call_fail(c, RC_TOO_LARGE, "operationIds: %zu of them, limits.operations is %lld", json_array_size(list),
+                         (long long)c->conf->operations);
+    json_array_foreach (list, index, item) {
+        if (!json_is_string(item)) return call_invalid(c, arena_printf(c->a, "operationIds[%zu]", index), "must be a string");
+        db_array_text(ids, json_string_value(item));
+    }
+    return RC_OK;
+}
+
+rc queue_mark(call *c, const char *body, size_t len, strbuf *reply)
+{
+    PGresult *rows;
+    long long marked = 0, fresh = 0;
+    db_array ids = db_array_new(c->a, DB_TEXT);
+    db_param user = db_text(c->user);
+    strbuf unknown = STRBUF(c->a);
+    rc code = read_ids(c, body, len, &ids);
+    if (code != RC_OK) return code;
+    code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN}, {.id = SQL_IDENTIFY, .params = &user},
+                  {.id = SQL_CLOCK_ADVANCE, .params = &user},
+                  {.id = SQL_QUEUE_MARK, .params = DB_PARAMS(user, db_array_param(&ids)), .result = &rows});
+    if (code != RC_OK) return code;
+    strbuf_putc(&unknown, '[');
+    for (int i = 0; i < PQntuples(rows); i++) {
+        bool known = *db_column(rows, i, 1) == 't';
+        marked += known;
+        fresh += *db_column(rows, i, 2) == 't';
+        if (known) continue;
+        if (unknown.len > 1) strbuf_putc(&unknown, ',');
+        json_write_string(&unknown, db_column(rows, i, 0), strlen(db_column(rows, i, 0)));
+    }
+    strbuf_putc(&unknown, ']');
+    c->committing = fresh > 0;
+    code = DB_RUN(c->db, c->a, {.id = fresh > 0 ? SQL_COMMIT : SQL_ROLLBACK});
+    if (code != RC_OK) return code;
+    strbuf_putc(reply, '{');
+    json_write_bool(reply, "success", true);
+    json_write_member(reply, "message", arena_printf(c->a, "Marked %lld operations as synced", marked));
+    json_write_int(reply, "marked", marked);
+    json_write_name(reply, "unknown");
+    strbuf_puts(reply, unknown.data);
+    json_write_instant(reply, "serverTime", clock_now());
+    strbuf_putc(reply, '}');
+    return RC_OK;
+}
+
+rc queue_clear(call *c, strbuf *reply)
+{
+    PGresult *r;
+    db_param user = db_text(c->user);
+    rc code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN}, {.id = SQL_IDENTIFY, .params = &user},
+                     {.id = SQL_CLOCK_ADVANCE, .params = &user},
+                     {.id = SQL_QUEUE_CLEAR, .params = &user, .result = &r});
+    if (code != RC_OK) return code;
+    int64_t cleared = db_column_int(r, 0, 0, 0);
+    c->committing = cleared > 0;
+    code = DB_RUN(c->db, c->a, {.id = cleared > 0 ? SQL_COMMIT : SQL_ROLLBACK});
+    if (code != RC_OK) return code;
+    strbuf_putc(reply, '{');
+    json_write_bool(reply, "success", true);
+    json_write_member(reply, "message", "Cleared synced operations");
+    json_write_int(reply, "cleared", cleared);
+    json_write_instant(reply, "serverTime", clock_now());
+    strbuf_putc(reply, '}');
+    return RC_OK;
+}
+
+rc queue_apply(call *c, strbuf *reply)
+{
+    PGresult *rows;
+    db_param user = db_text(c->user);
+    int limit = (int)c->conf->operations;
+    rc code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN_READ}, {.id = SQL_IDENTIFY, .params = &user},
+                     {.id = SQL_QUEUE_LIST, .result = &rows,
+                      .params = DB_PARAMS(user, db_int(c->a, CLOCK_MIN), db_text(""), db_int(c->a, QUEUE_ATTEMPTS), db_int(c->a, limit + 1))},
+                     {.id = SQL_COMMIT});
+    if (code != RC_OK) return code;
+    int count = PQntuples(rows) > limit ? limit : PQntuples(rows);
+    json_slice *texts = arena_alloc(c->a, (size_t)count * sizeof *texts);
+    for (int i = 0; i < count; i++) {
+        strbuf text = STRBUF(c->a);
+        write_operation(rows, i, true, &text);
+        texts[i] = (json_slice){.text = text.data, .len = text.len};
+    }
+    return batch_run_queued(c, texts, (size_t)count, PQntuples(rows) > limit, reply);
+}

@@ -1,0 +1,146 @@
+// Who may come in: every token that must be refused is, in the same shape, and says why without a secret.
+import assert from 'node:assert/strict';
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import test from 'node:test';
+import { User, book, checkError, kid, mint, request, seconds, secret, signers, state } from './lib.mjs';
+
+const ask = (authorization) => request('/api/sync/status', { headers: authorization === undefined ? {} : { authorization } });
+const bearer = (token) => ask(`Bearer ${token}`);
+const person = () => ({ userId: `u-${randomUUID()}` });
+const good = mint(person());
+const [head, claims, signature] = good.split('.');
+const other = signature[5] === 'A' ? 'B' : 'A';
+
+// What: the Authorization header.
+const refused = {
+  'another scheme': 'Basic dXNlcjpwYXNz',
+  'a token without a scheme': good,
+  'Bearer without a token': 'Bearer ',
+  'text that is no token': 'Bearer not.a token',
+  'two parts': `Bearer ${head}.${claims}`,
+  'four parts': `Bearer ${good}.${signature}`,
+  'a header that is not JSON': `Bearer ${Buffer.from('{"alg":').toString('base64url')}.${claims}.${signature}`,
+  'a signature with one letter changed': `Bearer ${head}.${claims}.${signature.slice(0, 5)}${other}${signature.slice(6)}`,
+  'claims with one letter changed': `Bearer ${head}.${claims.slice(0, -2)}${claims.at(-2) === 'Q' ? 'R' : 'Q'}${claims.at(-1)}.${signature}`,
+  'no signature': `Bearer ${head}.${claims}.`,
+  'another key': `Bearer ${mint(person(), { key: 'x'.repeat(32) })}`,
+  'an empty key': `Bearer ${mint(person(), { key: '' })}`,
+  'algorithm none': `Bearer ${mint(person(), { alg: 'none' })}`,
+  'algorithm None with a signature': `Bearer ${mint(person(), { header: { alg: 'None' } })}`,
+  'algorithm HS512 with our key': `Bearer ${mint(person(), { alg: 'HS512' })}`,
+  'a header that says HS512 over an HS256 signature': `Bearer ${mint(person(), { header: { alg: 'HS512' } })}`,
+  'a header that says RS256 over an HS256 signature': `Bearer ${mint(person(), { header: { alg: 'RS256' } })}`,
+  'no algorithm': `Bearer ${mint(person(), { header: { alg: undefined } })}`,
+  'an unknown key id': `Bearer ${mint(person(), { header: { kid: 'nobody' } })}`,
+  'a key id that is a path': `Bearer ${mint(person(), { header: { kid: `../keys.d/${kid}` } })}`,
+  'critical extensions': `Bearer ${mint(person(), { header: { crit: ['exp'] } })}`,
+  'an expired token': `Bearer ${mint({ ...person(), exp: seconds(-120) })}`,
+  'a token without an end': `Bearer ${mint({ ...person(), exp: undefined })}`,
+  'an end in words': `Bearer ${mint({ ...person(), exp: 'tomorrow' })}`,
+  'a token that is not valid yet': `Bearer ${mint({ ...person(), nbf: seconds(120) })}`,
+  'a refresh token': `Bearer ${mint({ ...person(), type: 'refresh' })}`,
+  'a type that is null': `Bearer ${mint({ ...person(), type: null })}`,
+  'no user': `Bearer ${mint({})}`,
+  'a user that is a number': `Bearer ${mint({ userId: 7 })}`,
+  'an empty user': `Bearer ${mint({ userId: '', sub: 'somebody' })}`,
+  'a user name that is too long': `Bearer ${mint({ userId: 'x'.repeat(256) })}`,
+  'a user name with a line break': `Bearer ${mint({ userId: 'a\nb' })}`,
+  'a token that is too long': `Bearer ${mint({ ...person(), padding: 'x'.repeat(8192) })}`,
+};
+
+for (const [name, authorization] of Object.entries(refused))
+  test(`401: ${name}`, async () => {
+    const reply = await ask(authorization);
+    const { message } = checkError(reply, 401, 'UNAUTHORIZED');
+    assert.match(reply.headers['www-authenticate'], /^Bearer realm="booky", error="invalid_token", error_description="[^"\\]+"$/);
+    assert.ok(!message.includes(secret) && !message.includes(signature));
+  });
+
+test('401: no token at all is told what to bring, without an error code', async () => {
+  const reply = await ask(undefined);
+  checkError(reply, 401, 'UNAUTHORIZED');
+  assert.equal(reply.headers['www-authenticate'], 'Bearer realm="booky"');
+});
+
+test('401: every endpoint, below both base paths, and before anything else of the request is looked at', async () => {
+  for (const base of ['/api/sync', '/sync']) {
+    checkError(await request(`${base}/operations`, { method: 'POST', body: 'not JSON' }), 401, 'UNAUTHORIZED');
+    checkError(await request(`${base}/changes`), 401, 'UNAUTHORIZED');
+    checkError(await request(`${base}/changes?since=0`), 401, 'UNAUTHORIZED');
+    checkError(await request(`${base}/status`), 401, 'UNAUTHORIZED');
+  }
+});
+
+test('401: a token in the query is not a token', async () => {
+  checkError(await request(`/api/sync/status?access_token=${good}&token=${good}`), 401, 'UNAUTHORIZED');
+});
+
+test('health needs no token, and is not disturbed by a bad one', async () => {
+  const reply = await request('/api/health');
+  assert.equal(reply.status, 200);
+  assert.equal(reply.json.success, true);
+  assert.equal(reply.json.status, 'ok');
+  assert.equal((await request('/api/health', { token: 'nonsense' })).status, 200);
+});
+
+const accepted = {
+  'the scheme in small letters': `bearer ${good}`,
+  'type access': `Bearer ${mint({ ...person(), type: 'access' })}`,
+  'typ at+jwt': `Bearer ${mint(person(), { header: { typ: 'at+jwt' } })}`,
+  'no typ': `Bearer ${mint(person(), { header: { typ: undefined } })}`,
+  'issuer and audience where none is configured': `Bearer ${mint({ ...person(), iss: 'https://id.example.org', aud: ['a', 'b'] })}`,
+  'expired a moment ago, within the leeway for clocks': `Bearer ${mint({ ...person(), exp: seconds(-5) })}`,
+  'a user in the sub claim alone': `Bearer ${mint({ sub: `u-${randomUUID()}` })}`,
+  'a user name of other letters': `Bearer ${mint({ userId: `Zoë O'Brien <${randomUUID()}>; --` })}`,
+};
+
+for (const [name, authorization] of Object.entries(accepted))
+  test(`accepted: ${name}`, async () => {
+    const reply = await ask(authorization);
+    assert.equal(reply.status, 200, reply.text);
+  });
+
+test('userId names the user; sub does where there is no userId', async () => {
+  const user = new User();
+  await user.apply(book('b1'));
+  const pull = async (claims) => {
+    const { json } = await request('/api/sync/changes?since=0', { token: mint(claims) });
+    return json.changes.length;
+  };
+  assert.equal(await pull({ sub: user.id }), 1);
+  assert.equal(await pull({ userId: user.id, sub: 'somebody' }), 1);
+  assert.equal(await pull({ userId: `u-${randomUUID()}`, sub: user.id }), 0);
+});
+
+// Public keys, where the stack has some: private/KID.pem holds the private half of keys.d/KID.pem.
+
+const algorithms = { rs: 'RS256', es: 'ES256' };
+
+for (const [name, alg] of Object.entries(algorithms)) {
+  const file = path.join(state ?? '', 'private', `${name}.pem`);
+  const missing = state && existsSync(file) ? false : `the stack has no ${alg} key`;
+
+  test(`${alg}: a token signed with the private key is accepted`, { skip: missing }, async () => {
+    const key = readFileSync(file);
+    assert.equal((await bearer(mint(person(), { alg, key, header: { kid: name } }))).status, 200);
+  });
+
+  test(`${alg}: a token signed with anything else is refused`, { skip: missing }, async () => {
+    const key = readFileSync(file);
+    const open = readFileSync(path.join(path.dirname(process.env.BOOKY_TEST_KEY), `${name}.pem`), 'latin1');
+    const stranger = alg === 'RS256' ? generateKeyPairSync('rsa', { modulusLength: 2048 }) : generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const tokens = {
+      'a key of somebody else': mint(person(), { alg, key: stranger.privateKey.export({ type: 'pkcs8', format: 'pem' }), header: { kid: name } }),
+      'the public key as an HMAC secret': mint(person(), { alg: 'HS256', key: open, header: { kid: name } }),
+      'the same without its last line break': mint(person(), { alg: 'HS256', key: open.trimEnd(), header: { kid: name } }),
+      'our HMAC secret under the name of the public key': mint(person(), { header: { kid: name } }),
+      'the private key under the name of the HMAC secret': mint(person(), { alg, key }),
+      'the right key, but no key id to choose it by': mint(person(), { alg, key, header: { kid: undefined } }),
+      'no signature': mint(person(), { alg, signer: signers.none, header: { kid: name } }),
+      'a signature of zeros': mint(person(), { alg, signer: () => Buffer.alloc(alg === 'RS256' ? 256 : 64), header: { kid: name } }),
+    };
+    for (const [what, token] of Object.entries(tokens)) checkError(await bearer(token), 401, 'UNAUTHORIZED', what);
+  });
+}
