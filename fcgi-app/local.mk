@@ -5,11 +5,16 @@ booky_sync_SOURCES = \
 	fcgi-app/api_sync.c \
 	fcgi-app/auth.c fcgi-app/auth.h \
 	fcgi-app/board.c fcgi-app/board.h \
-	fcgi-app/cmd.h \
+	fcgi-app/cmd.c fcgi-app/cmd.h \
 	fcgi-app/cmd_check_config.c \
+	fcgi-app/cmd_conflicts.c \
 	fcgi-app/cmd_migrate.c \
+	fcgi-app/cmd_purge.c \
+	fcgi-app/cmd_replay.c \
 	fcgi-app/cmd_serve.c \
+	fcgi-app/cmd_status.c \
 	fcgi-app/cmd_token.c \
+	fcgi-app/cmd_user.c \
 	fcgi-app/listen.c fcgi-app/listen.h \
 	fcgi-app/main.c \
 	fcgi-app/pool.c fcgi-app/pool.h \

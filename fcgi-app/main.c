@@ -25,6 +25,11 @@ static const command commands[] = {
     {"check-config", cmd_check_config, "check the configuration, the keys and the database"},
     {"migrate", cmd_migrate, "create or update the database's tables"},
     {"token", cmd_token, "mint or inspect an access token"},
+    {"status", cmd_status, "show the pool's and the database's state"},
+    {"user", cmd_user, "list users; export or erase one"},
+    {"conflicts", cmd_conflicts, "list conflicts; resolve one"},
+    {"purge", cmd_purge, "delete what is past its retention"},
+    {"replay", cmd_replay, "import operations or entities from a file"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };

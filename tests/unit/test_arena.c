@@ -1,9 +1,22 @@
 /* arena.[ch]: memory that a request gets and never gives back itself. */
 #include <check.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "arena.h"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define BOOKY_ASAN
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define BOOKY_ASAN
+#endif
 
 /* In loops: ck_assert_msg would tell the parent process about every pass. */
 #define HOLDS(condition, ...) ((condition) ? (void)0 : ck_abort_msg(__VA_ARGS__))
@@ -45,6 +58,8 @@ END_TEST
 START_TEST(growing_keeps_the_content_and_zeroes_the_rest)
 {
     size_t from = sizes[_i];
+    for (int i = 0; i < 5; i++) memset(arena_alloc(a, 100000), 'd', 100000); /* what the system may hand out again */
+    arena_reset(a);
     unsigned char *p = arena_alloc(a, from);
     memset(p, 'x', from);
     arena_alloc(a, 20000); /* a neighbour in each list, so that growing has something to walk over */
@@ -104,6 +119,76 @@ START_TEST(what_cannot_be_allocated_unwinds_to_the_guard)
 }
 END_TEST
 
+#ifndef BOOKY_ASAN /* which does not live with a limit */
+static volatile size_t released;
+
+static void count(void *handle)
+{
+    (void)handle;
+    released++;
+}
+
+START_TEST(a_handle_that_cannot_be_noted_is_released_at_once)
+{
+    jmp_buf point;
+    struct rlimit limit, tight;
+    volatile size_t noted = 0;
+    size_t pages = 0;
+    const char *preload = getenv("LD_PRELOAD");
+    if (preload && strstr(preload, "valgrind")) return; /* nor does that */
+    FILE *f = fopen("/proc/self/statm", "r");
+    ck_assert(f && fscanf(f, "%zu", &pages) == 1);
+    fclose(f);
+    getrlimit(RLIMIT_AS, &limit);
+    tight = (struct rlimit){pages * (size_t)sysconf(_SC_PAGESIZE) + 300000, limit.rlim_max};
+    released = 0;
+    arena_guard(a, &point);
+    setrlimit(RLIMIT_AS, &tight);
+    if (setjmp(point) == 0)
+        for (; noted < 100000000; noted++) arena_defer(a, count, NULL);
+    setrlimit(RLIMIT_AS, &limit);
+    ck_assert_uint_lt(noted, 100000000);
+    ck_assert_uint_eq(released, 1);
+    arena_reset(a);
+    ck_assert_uint_eq(released, noted + 1);
+}
+END_TEST
+#endif
+
+static void note_child(void *handle)
+{
+    ck_assert_str_eq(handle, "child's");
+    strcat(order, "c");
+}
+
+START_TEST(a_child_goes_with_its_parent)
+{
+    order[0] = '\0';
+    arena_defer(a, note, "1");
+    arena *child = arena_child(a);
+    arena_defer(a, note, "2");
+    arena_defer(child, note_child, arena_strdup(child, "child's"));
+    arena_reset(child);
+    ck_assert_str_eq(order, "c");
+    arena_defer(child, note_child, arena_strdup(child, "child's"));
+    arena_alloc(child, 100000);
+    arena_reset(a);
+    ck_assert_str_eq(order, "c2c1");
+}
+END_TEST
+
+START_TEST(a_child_unwinds_to_the_guard_of_its_parent)
+{
+    jmp_buf point;
+    volatile int unwound = 0;
+    arena_guard(a, &point);
+    arena *child = arena_child(a);
+    if (setjmp(point)) unwound++;
+    else arena_alloc(child, SIZE_MAX);
+    ck_assert_int_eq(unwound, 1);
+}
+END_TEST
+
 START_TEST(texts_are_copied_and_formatted)
 {
     char large[5000];
@@ -147,6 +232,11 @@ Suite *suite_arena(void)
     tcase_add_loop_test(c, growing_keeps_the_content_and_zeroes_the_rest, 0, sizeof sizes / sizeof *sizes);
     tcase_add_test(c, handles_are_released_newest_first_and_once);
     tcase_add_test(c, what_cannot_be_allocated_unwinds_to_the_guard);
+#ifndef BOOKY_ASAN
+    tcase_add_test(c, a_handle_that_cannot_be_noted_is_released_at_once);
+#endif
+    tcase_add_test(c, a_child_goes_with_its_parent);
+    tcase_add_test(c, a_child_unwinds_to_the_guard_of_its_parent);
     tcase_add_test(c, texts_are_copied_and_formatted);
     tcase_add_test(c, a_strbuf_grows_by_any_piece);
     suite_add_tcase(s, c);

@@ -465,6 +465,8 @@ static const struct {
     {"an integer and the nearest real", "9007199254740993", "9007199254740992.0", false},
     {"the largest integer and 2^63", "9223372036854775807", "9223372036854775808.0", false},
     {"the smallest integer and -2^63", "-9223372036854775808", "-9223372036854775808.0", true},
+    {"the smallest integer and a huge real", "-9223372036854775808", "-1e300", false},
+    {"the largest integer and a huge real", "9223372036854775807", "1e300", false},
     {"an integer and a fraction", "4", "4.5", false},
     {"an integer and a huge real", "4", "1e300", false},
     {"a number and its text", "1", "\"1\"", false},

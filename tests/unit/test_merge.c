@@ -168,6 +168,8 @@ static const row rows[] = {
      "{'a':{'c':3}}", "applied 0, lost 1, differing 1", "{'/a':20}"},
     {"at any depth", {"30 patch {'a':{'b':{'c':3}}}", "20 patch {'a':2}", "10 patch {'a':{'b':{'d':1}}}"}, "{'a':{'b':{'c':3}}}",
      "applied 0, lost 1, differing 1", "{'/a':20}"},
+    {"marks below a replacement are forgotten", {"10 patch {'a':{'b':1}}", "30 patch {'a':{'b':{'c':3}}}", "20 patch {'a':2}"},
+     "{'a':{'b':{'c':3}}}", "applied 0, lost 1, differing 1, changed", "{'/a':20}"},
     {"a scalar, an object, a scalar", {"10 patch {'a':1}", "20 patch {'a':{'b':2}}", "30 patch {'a':3}"}, "{'a':3}", NULL, ""},
     {"the same in another order", {"30 patch {'a':3}", "10 patch {'a':1}", "20 patch {'a':{'b':2}}"}, "{'a':3}", NULL, ""},
     {"a branch in part older than its replacement", {"10 patch {'a':{'b':1,'c':1}}", "30 patch {'a':{'c':3}}", "20 patch {'a':2}",

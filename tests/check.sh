@@ -1,0 +1,171 @@
+# ---- check ------------------------------------------------------------------------------------------------------------
+
+PASSED=0
+FAILED=0
+COMPLETE=no
+LAST_FAILED=0
+
+# step KIND NAME COMMAND...: KIND says where the number of cases comes from: `one` (the step is one case), `check` (the
+# lines of the library Check) or `node` (the summary of node's test runner). Shows the output of a step that fails.
+step() {
+    local kind=$1 name=$2 log status passed=0 failed=0 start=$SECONDS
+    log=$DIR/log/check-${2//[^A-Za-z0-9]/-}.log
+    shift 2
+    printf '%-52s ' "$name"
+    set +e
+    (set -e; "$@") >"$log" 2>&1 </dev/null
+    status=$?
+    set -e
+    case $kind in
+        one) ((status == 0)) && passed=1 ;;
+        check) read -r passed failed < <(sed -nE 's/^[0-9]+%: Checks: ([0-9]+), Failures: ([0-9]+), Errors: ([0-9]+).*/\1 \2 \3/p' "$log" |
+            awk '{ p += $1 - $2 - $3; f += $2 + $3 } END { print p + 0, f + 0 }') ;;
+        node) read -r passed failed < <(awk '$2 == "pass" { p += $3 } $2 == "fail" || $2 == "cancelled" { f += $3 }
+            END { print p + 0, f + 0 }' <(grep -E '^ℹ (pass|fail|cancelled) [0-9]+$' "$log")) ;;
+    esac
+    # A step that fails without a failed case, or ran no case at all, is a failure of its own.
+    if ((failed == 0 && (status != 0 || passed == 0))); then failed=1; fi
+    PASSED=$((PASSED + passed))
+    FAILED=$((FAILED + failed))
+    LAST_FAILED=$failed
+    if ((failed == 0)); then
+        printf 'ok    %4d  %3d s\n' "$passed" $((SECONDS - start))
+    else
+        printf 'FAIL  %4d failed, %d passed (exit %d)\n' "$failed" "$passed" "$status"
+        sed 's/^/    | /' "$log" | tail -n 100
+    fi
+}
+
+check_shell() { shellcheck "$ROOT/dev" "$ROOT/.ci/run"; }
+
+check_lists() { # the makefiles name every source, one by one
+    local file unlisted=0
+    cd "$ROOT"
+    for file in lib/*.[ch] fcgi-app/*.[ch] migrations/*.sql nginx/*.conf nginx/*/*.conf systemd/*.* tests/unit/*.[ch] tests/db/*.[ch]; do
+        [[ ! -f $file || $file == *.mk ]] || grep -qF "${file%.in}" ./*/local.mk || { say "$file is in no local.mk" && unlisted=1; }
+    done
+    return $unlisted
+}
+
+check_build() { # check_build NAME CONFIGURE_ARGUMENTS...
+    build "$@"
+    make --no-print-directory -j"$JOBS" check TESTS=
+}
+
+export_test_environment() {
+    export srcdir=$ROOT
+    export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1
+    BOOKY_URL=$(url)
+    BOOKY_TEST_ADMIN_DSN=$(dsn postgres)
+    BOOKY_TEST_DSN=$(dsn booky)
+    export BOOKY_URL BOOKY_TEST_ADMIN_DSN BOOKY_TEST_DSN
+    export BOOKY_TEST_KEY=$RUN/keys.d/dev.hmac BOOKY_TEST_CA=$RUN/tls/cert.pem BOOKY_TEST_STATE=$RUN
+}
+
+check_unit() { # check_unit BUILD
+    cd "$DIR/build-$1"
+    srcdir=$ROOT UBSAN_OPTIONS=print_stacktrace=1 tests/unit/unit
+}
+
+check_db() { # check_db BUILD
+    export_test_environment
+    cd "$DIR/build-$1"
+    tests/db/dbtest
+}
+
+check_node() { # check_node FOLDER
+    export_test_environment
+    cd "$ROOT"
+    NO_COLOR=1 node --test --test-reporter=spec "$1"/*.test.mjs
+}
+
+check_rate_published() { # from here on with the published rate limit
+    RATE_LIMIT=published nginx_start
+}
+
+check_pool_log() { # the sanitizers must have found nothing in the server, leaks at its end included
+    pid_stop pool TERM
+    ! grep -E -A40 'AddressSanitizer|LeakSanitizer|runtime error' "$RUN/log/pool.log"
+}
+
+check_nginx_files() { # the shipped site as it is, but for ports and certificate
+    local rate
+    for rate in rate rate-off; do
+        rm -rf "$RUN/nginx-shipped"
+        mkdir "$RUN/nginx-shipped"
+        ln -s "$ROOT/nginx/booky-sync" "$RUN/nginx-shipped/booky-sync"
+        {
+            nginx_main
+            sed -e '/listen \[::\]/d' -e 's/listen 80;/listen 127.0.0.1:18080;/' -e 's/listen 443 /listen 127.0.0.1:18443 /' \
+                -e "s|/etc/ssl/private/booky-sync.crt|$RUN/tls/cert.pem|" -e "s|/etc/ssl/private/booky-sync.key|$RUN/tls/key.pem|" \
+                -e "s|/var/log/nginx|$RUN/log|" -e "s|booky-sync/rate.conf|booky-sync/$rate.conf|" "$ROOT/nginx/booky-sync.conf"
+            say '}'
+        } >"$RUN/nginx-shipped/nginx.conf"
+        nginx -t -p "$RUN/nginx-shipped/" -e "$RUN/log/nginx-error.log" -c "$RUN/nginx-shipped/nginx.conf"
+    done
+}
+
+check_units() { # the units as installed: well-formed, and locked up
+    local units=$RUN/inst/lib/systemd/system
+    systemd-analyze verify --man=no "$units"/booky-sync{,-migrate}.service "$units/booky-sync.socket"
+    systemd-analyze security --offline=yes --threshold=15 "$units/booky-sync.service" >"$DIR/log/security.log" ||
+        { tail -n 3 "$DIR/log/security.log" && return 1; }
+}
+
+check_dist() {
+    make --no-print-directory -C "$DIR/build-gcc" -j"$JOBS" distcheck
+}
+
+check_end() {
+    local status=$?
+    trap - EXIT
+    [[ $COMPLETE == yes ]] || FAILED=$((FAILED + 1))
+    cd /
+    stack_stop || true
+    stack_purge || true
+    printf '%d passed, %d failed\n' $PASSED $FAILED
+    ((FAILED == 0)) || exit 1
+    exit $status
+}
+
+check_server() { # what needs a running server
+    step check "database tests" check_db gcc
+    step check "database tests, sanitizers" check_db san
+    step node "http tests" check_node tests/http
+    step one "nginx: published rate limit" check_rate_published
+    step node "nginx tests" check_node tests/nginx
+    step one "nothing in the log of the pool" check_pool_log
+    step node "nginx tests, pool down" check_node tests/nginx/pool-down
+}
+
+cmd_check() {
+    stack_open
+    trap check_end EXIT
+    trap 'exit 130' INT TERM HUP PIPE
+    stack_stop # what a killed run left
+    stack_purge
+    packages_install "${BUILD_PACKAGES[@]}" "${RUN_PACKAGES[@]}" "${CHECK_PACKAGES[@]}"
+    ! node_missing || packages_install nodejs
+    run_open
+
+    step one "shellcheck" check_shell
+    step one "every source is in a makefile" check_lists
+    step one "build: gcc, -Werror" check_build gcc CC=gcc --enable-werror
+    step check "unit tests" check_unit gcc
+    step one "build: clang, -Werror" check_build clang CC=clang --enable-werror
+    step one "build: gcc, sanitizers" check_build san CC=gcc --enable-werror --enable-sanitizers CFLAGS='-g -O1'
+    step check "unit tests, sanitizers" check_unit san
+    step one "install" stack_install san
+    step one "start database, pool (sanitizers), nginx" stack_start 'fsync = off'
+    if ((LAST_FAILED)); then
+        say "No server: the tests of database, http and nginx cannot run."
+        FAILED=$((FAILED + 1))
+    else
+        check_server
+    fi
+    step one "nginx: the shipped files" check_nginx_files
+    step one "systemd: the units" check_units
+    step one "make distcheck" check_dist
+    COMPLETE=yes
+}
+

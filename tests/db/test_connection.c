@@ -1,0 +1,236 @@
+/* What a request costs in round trips, and what becomes of it when the connection to the database breaks. */
+#include "harness.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "status.h"
+
+static const char *books(peer *p, int first, int count)
+{
+    const char **ops = arena_alloc(p->a, (size_t)count * sizeof *ops);
+    static int64_t at; /* the same when asked again */
+    if (at == 0) at = clock_now() - CLOCK_DAY;
+    for (int i = 0; i < count; i++)
+        ops[i] = peer_operation(p, peer_printf(p, "op-%d", first + i), "create", "book", peer_printf(p, "b%d", first + i),
+                                "{\"title\":\"T\"}", at + i);
+    return peer_body(p, ops, (size_t)count);
+}
+
+static void post_status(peer *p)
+{
+    strbuf streamed, reply = STRBUF(p->a);
+    ck_assert_int_eq(status_run(peer_call(p, &streamed), &reply), RC_OK);
+}
+
+static uint64_t trips_since(const peer *p, uint64_t *before)
+{
+    uint64_t now = db_round_trips(p->db), trips = now - *before;
+    *before = now;
+    return trips;
+}
+
+START_TEST(a_request_costs_the_same_round_trips_however_large_it_is)
+{
+    static const int sizes[] = {1, 10, 500};
+    peer *p = peer_new();
+    PGconn *admin = sql_open_admin();
+    ck_assert_int_eq(db_ready(p->db), RC_OK);
+    uint64_t before = db_round_trips(p->db);
+    for (int repeat = 0; repeat < 2; repeat++) /* the second time all are known already */
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            long long clock = repeat ? sql_number(admin, "SELECT clock FROM clocks WHERE user_id = '%s'", p->user) : 0;
+            json_t *reply = peer_post(p, books(p, 1000 * sizes[i], sizes[i]));
+            ck_assert_int_eq(trips_since(p, &before), 2);
+            ck_assert_int_eq(json_array_size(json_object_get(reply, "results")), sizes[i]);
+            ck_assert_int_eq(json_is_true(json_object_get(result_of(reply, 0), "duplicate")), repeat);
+            if (repeat) /* nothing changed, not even the clock */
+                ck_assert_int_eq(sql_number(admin, "SELECT clock FROM clocks WHERE user_id = '%s'", p->user), clock);
+        }
+    json_t *whole = peer_pull_all(p);
+    ck_assert_int_eq(json_array_size(json_object_get(whole, "changes")), 511);
+    ck_assert_int_eq(trips_since(p, &before), 1);
+    peer_pull(p, &(pull_query){.cursor = text_of(whole, "cursor"), .limit = "10"});
+    ck_assert_int_eq(trips_since(p, &before), 1);
+    post_status(p);
+    ck_assert_int_eq(trips_since(p, &before), 1);
+    PQfinish(admin);
+    peer_free(p);
+}
+END_TEST
+
+/* A peer whose (first) connection can be found in pg_stat_activity, by its user. */
+static peer *peer_new_traced(void)
+{
+    peer *p = peer_new();
+    setenv("PGAPPNAME", p->user, 1);
+    ck_assert_int_eq(db_ready(p->db), RC_OK);
+    unsetenv("PGAPPNAME");
+    return p;
+}
+
+static void terminate(PGconn *admin, const peer *p)
+{
+    ck_assert_int_eq(sql_number(admin,
+                                "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
+                                " WHERE application_name = '%s'",
+                                p->user),
+                     1);
+}
+
+static long long applied(PGconn *admin, const peer *p)
+{
+    return sql_number(admin, "SELECT count(*) FROM ledger JOIN entities USING (user_id) WHERE user_id = '%s'", p->user);
+}
+
+/* A request that waits in a thread of its own. */
+typedef struct waiting {
+    pthread_t thread;
+    peer *p;
+    const char *body;
+    rc code;
+} waiting;
+
+static void *post_waiting(void *arg)
+{
+    waiting *w = arg;
+    json_t *reply;
+    w->code = peer_try(w->p, w->body, &reply);
+    return NULL;
+}
+
+START_TEST(a_connection_that_was_lost_between_requests_is_made_again)
+{
+    peer *p = peer_new_traced();
+    PGconn *admin = sql_open_admin();
+    json_t *reply;
+    terminate(admin, p);
+    const char *body = books(p, 0, 1);
+    ck_assert_int_eq(peer_try(p, body, &reply), RC_UNAVAILABLE);
+    ck_assert(db_lost(p->db) && !p->call.committing); /* so a worker tries once more */
+    ck_assert_int_eq(peer_try(p, body, &reply), RC_OK);
+    ck_assert_ptr_null(json_object_get(result_of(reply, 0), "duplicate"));
+    ck_assert_int_eq(db_connects(p->db), 2);
+    ck_assert_int_eq(applied(admin, p), 1);
+    PQfinish(admin);
+    peer_free(p);
+}
+END_TEST
+
+/* The connection is cut while the request waits for a lock: for the clock, when nothing was written yet, or for the
+ * ledger, when the commit is already on its way. */
+START_TEST(a_request_that_is_cut_off_leaves_nothing_and_its_retry_applies_once)
+{
+    bool late = _i == 1;
+    waiting w = {.p = peer_new_traced()};
+    PGconn *holder = sql_open_admin(), *admin = sql_open_admin();
+    json_t *reply;
+    w.body = books(w.p, 0, 1);
+    if (late)
+        PQclear(sql_run(holder, "BEGIN; INSERT INTO ledger (user_id, operation_id, processed_at, hash, result)"
+                                " VALUES ('%s', 'op-0', 0, '', '{}')", w.p->user));
+    else sql_hold_clock(holder, w.p->user);
+    pthread_create(&w.thread, NULL, post_waiting, &w);
+    sql_await_waiters(admin, holder, 1);
+    terminate(admin, w.p);
+    pthread_join(w.thread, NULL);
+    ck_assert_int_eq(w.code, RC_UNAVAILABLE);
+    ck_assert(db_lost(w.p->db));
+    ck_assert_int_eq(w.p->call.committing, late);
+    PQclear(sql_run(holder, "ROLLBACK"));
+    ck_assert_int_eq(applied(admin, w.p), 0);
+    ck_assert_int_eq(peer_try(w.p, w.body, &reply), RC_OK);
+    ck_assert_int_eq(applied(admin, w.p), 1);
+    PQfinish(holder);
+    PQfinish(admin);
+    peer_free(w.p);
+}
+END_TEST
+
+START_TEST(a_statement_that_takes_too_long_is_cancelled_and_the_connection_stays)
+{
+    peer *p = peer_new();
+    PGconn *holder = sql_open_admin(), *admin = sql_open_admin();
+    json_t *reply;
+    p->conf.statement_timeout = 300;
+    const char *body = books(p, 0, 1);
+    sql_hold_clock(holder, p->user);
+    ck_assert_int_eq(peer_try(p, body, &reply), RC_UNAVAILABLE);
+    ck_assert(!db_lost(p->db) && !p->call.committing);
+    peer_pull_all(p); /* reads wait for nobody */
+    PQclear(sql_run(holder, "COMMIT"));
+    ck_assert_int_eq(applied(admin, p), 0);
+    ck_assert_int_eq(peer_try(p, body, &reply), RC_OK);
+    ck_assert_int_eq(applied(admin, p), 1);
+    ck_assert_int_eq(db_connects(p->db), 1);
+    PQfinish(holder);
+    PQfinish(admin);
+    peer_free(p);
+}
+END_TEST
+
+typedef struct cutter {
+    const peer *p;
+    PGconn *admin;
+    strbuf text;
+} cutter;
+
+static void cut(void *to, const char *bytes, size_t len)
+{
+    cutter *c = to;
+    if (c->text.len == 0) terminate(c->admin, c->p);
+    strbuf_add(&c->text, bytes, len);
+}
+
+START_TEST(a_pull_that_is_cut_off_does_not_look_whole)
+{
+    peer *p = peer_new_traced();
+    cutter c = {.p = p, .admin = sql_open_admin(), .text = STRBUF(p->a)};
+    peer_post(p, books(p, 0, 1));
+    PQclear(sql_run(c.admin,
+                    "INSERT INTO entities (user_id, kind, entity_id, updated_at, created_at, edited_at, base_at, status, data)"
+                    " SELECT '%s', 'book', 'x' || n, 1, 1, 1, 1, 'live', json_build_object('title', repeat('x', 1000))"
+                    " FROM generate_series(1, 20000) AS n",
+                    p->user));
+    strbuf unused;
+    call *call = peer_call(p, &unused);
+    call->write = cut;
+    call->to = &c;
+    ck_assert_int_eq(pull_run(call, &(pull_query){.since = "0000-01-01T00:00:00Z"}), RC_UNAVAILABLE);
+    ck_assert(c.text.len > 0 && c.text.len < 20000 * 1000);
+    ck_assert_ptr_null(json_loadb(c.text.data, c.text.len, 0, NULL));
+    PQclear(sql_run(c.admin, "DELETE FROM entities WHERE user_id = '%s'", p->user));
+    peer_pull_all(p);
+    PQfinish(c.admin);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(a_database_that_is_away_is_not_asked_all_the_time)
+{
+    peer *p = peer_new();
+    free((char *)p->conf.dsn);
+    p->conf.dsn = strdup("host=/nonexistent dbname=none");
+    int64_t began = clock_monotonic_us();
+    for (int i = 0; i < 1000; i++) ck_assert_int_eq(db_ready(p->db), RC_UNAVAILABLE);
+    ck_assert_int_lt(clock_monotonic_us() - began, 2000000);
+    peer_free(p);
+}
+END_TEST
+
+Suite *suite_connection(void)
+{
+    Suite *s = suite_create("connection");
+    TCase *t = tcase_create("connection");
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, a_request_costs_the_same_round_trips_however_large_it_is);
+    tcase_add_test(t, a_connection_that_was_lost_between_requests_is_made_again);
+    tcase_add_loop_test(t, a_request_that_is_cut_off_leaves_nothing_and_its_retry_applies_once, 0, 2);
+    tcase_add_test(t, a_statement_that_takes_too_long_is_cancelled_and_the_connection_stays);
+    tcase_add_test(t, a_pull_that_is_cut_off_does_not_look_whole);
+    tcase_add_test(t, a_database_that_is_away_is_not_asked_all_the_time);
+    suite_add_tcase(s, t);
+    return s;
+}

@@ -1,0 +1,361 @@
+// What happens when devices disagree. Times are minutes ago: a smaller number is a later edit.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { User, ago, book, content, gone, ms, op, patch } from './lib.mjs';
+
+const at = (minutes, more) => ({ timestamp: ago(minutes), ...more });
+const phone = { deviceId: 'phone' };
+const laptop = { deviceId: 'laptop' };
+
+// Leaves
+
+test('a later edit wins, and nobody speaks of a conflict', async () => {
+  const user = new User();
+  await user.apply(book('b1', { title: 'Old' }, at(9)), phone);
+  const result = await user.apply(patch('b1', { title: 'New' }, at(8)), laptop);
+  assert.deepEqual([result.status, result.resolution, result.conflict, result.data], ['success', undefined, undefined, undefined]);
+  assert.equal((await user.read('book', 'b1')).title, 'New');
+});
+
+test('an older edit loses: the result tells both sides, and what stands now', async () => {
+  const user = new User();
+  await user.apply(book('b1', { title: 'New' }, at(8)), phone);
+  const result = await user.apply(patch('b1', { title: 'Old' }, at(9)), laptop);
+  assert.equal(result.status, 'success');
+  assert.equal(result.resolution, 'server');
+  const { conflict, data } = result;
+  assert.equal(conflict.entity, 'book');
+  assert.equal(conflict.entityId, 'b1');
+  assert.deepEqual(conflict.localData, { title: 'Old' });
+  assert.equal(conflict.serverData.title, 'New');
+  assert.equal(conflict.localTimestamp, ago(9));
+  assert.equal(conflict.serverTimestamp, ago(8));
+  assert.equal(data.title, 'New');
+  assert.equal(data.updatedAt, result.updatedAt);
+  assert.equal((await user.status()).conflicts, 0, 'it is settled, nobody need look at it');
+});
+
+test('edits of different members do not touch each other, in whatever order they arrive', async () => {
+  for (const order of [[0, 1, 2], [2, 1, 0]]) {
+    const user = new User();
+    const edits = [book('b1', { title: 'T', notes: 'old' }, at(9)), patch('b1', { notes: 'new' }, at(8)), patch('b1', { pageCount: 300 }, at(8.5))];
+    for (const i of order) await user.apply(edits[i]);
+    assert.deepEqual(content(await user.read('book', 'b1')), { title: 'T', notes: 'new', pageCount: 300 });
+  }
+});
+
+test('an edit that wins some members and loses others is merged', async () => {
+  const user = new User();
+  await user.apply(book('b1', { title: 'T', notes: 'old' }, at(9)), phone);
+  await user.apply(patch('b1', { title: 'New' }, at(5)), phone);
+  const result = await user.apply(patch('b1', { title: 'Mine', notes: 'mine' }, at(7)), laptop);
+  assert.equal(result.resolution, 'merged');
+  assert.deepEqual(content(result.data), { title: 'New', notes: 'mine' });
+});
+
+test('objects merge member by member, lists are replaced whole, null is a value', async () => {
+  const user = new User();
+  await user.apply(book('b1', { externalIds: { a: 1, b: { c: 1 } }, tags: ['x', 'y'], notes: 'n' }, at(9)));
+  await user.apply(patch('b1', { externalIds: { b: { d: 2 } }, tags: ['z'], notes: null }, at(8)));
+  assert.deepEqual(content(await user.read('book', 'b1')), {
+    title: 'Book b1', externalIds: { a: 1, b: { c: 1, d: 2 } }, tags: ['z'], notes: null,
+  });
+});
+
+test('at equal times the server stays; within one request the later operation wins', async () => {
+  const user = new User();
+  await user.send([book('b1', { title: 'First' }, at(9)), patch('b1', { title: 'Second' }, at(9))]);
+  assert.equal((await user.read('book', 'b1')).title, 'Second');
+  const result = await user.apply(patch('b1', { title: 'Third' }, at(9)));
+  assert.equal(result.resolution, 'server');
+  assert.equal((await user.read('book', 'b1')).title, 'Second');
+});
+
+test('who says the same is not in conflict, however old', async () => {
+  const user = new User();
+  await user.apply(book('b1', { title: 'Same', tags: ['a', { b: 1 }], pageCount: 10 }, at(5)), phone);
+  const result = await user.apply(patch('b1', { title: 'Same', tags: ['a', { b: 1.0 }], pageCount: 10 }, at(9, { baseVersion: ago(60) })), laptop);
+  assert.equal(result.status, 'success');
+  assert.equal(result.conflict, undefined);
+});
+
+// Which version an edit was made on
+
+const bases = {
+  'an older version, and a device that did not write last': ['conflict', laptop, -1, {}],
+  'an older version, told by lastSync': ['conflict', laptop, undefined, { lastSync: -1 }],
+  'an older version, by a device without a name': ['conflict', {}, -1, {}],
+  'an older version, and the device that wrote last': ['none', phone, -1, {}],
+  'the version that stands': ['none', laptop, 0, {}],
+  'the version that stands, told by lastSync': ['none', laptop, undefined, { lastSync: 0 }],
+  'no version named': ['none', laptop, undefined, {}],
+  'baseVersion goes before lastSync': ['none', laptop, 0, { lastSync: -1 }],
+};
+
+for (const [name, [outcome, device, base, envelope]] of Object.entries(bases))
+  test(`a later edit made on ${name}: ${outcome}`, async () => {
+    const user = new User();
+    const { updatedAt } = await user.apply(book('b1', { title: 'T', notes: 'n' }, at(9)), phone);
+    const version = (offset) => (offset === undefined ? undefined : new Date(ms(updatedAt) + offset).toISOString());
+    const edit = patch('b1', { title: 'Mine' }, at(8, { baseVersion: version(base) }));
+    const result = await user.apply(edit, { ...device, lastSync: version(envelope.lastSync) });
+    assert.equal(result.status, 'success');
+    assert.equal(result.resolution, outcome === 'conflict' ? 'client' : undefined);
+    assert.equal(result.conflict?.serverData.title, outcome === 'conflict' ? 'T' : undefined);
+    assert.equal((await user.read('book', 'b1')).title, 'Mine', 'the later edit wins either way');
+  });
+
+test('an edit made on an older version that changes nothing is no conflict', async () => {
+  const user = new User();
+  await user.apply(book('b1', { title: 'T', notes: 'n' }, at(9)), phone);
+  const result = await user.apply(patch('b1', { notes: 'n' }, at(8, { baseVersion: ago(60) })), laptop);
+  assert.equal(result.conflict, undefined);
+});
+
+// Policies. The server has `title` from eight minutes ago.
+
+const policies = [
+  ['merge', 9, { status: 'success', resolution: 'server', title: 'Server' }],
+  ['merge', 7, { status: 'success', title: 'Mine' }],
+  ['local', 9, { status: 'success', resolution: 'client', title: 'Mine' }],
+  ['local', 7, { status: 'success', title: 'Mine' }],
+  ['server', 9, { status: 'success', resolution: 'server', title: 'Server' }],
+  ['server', 7, { status: 'success', title: 'Mine' }],
+  ['server', 7, { status: 'success', resolution: 'server', title: 'Server' }, { baseVersion: ago(60) }],
+  ['manual', 9, { status: 'conflict', title: 'Server' }],
+  ['manual', 7, { status: 'success', title: 'Mine' }],
+  ['manual', 7, { status: 'conflict', title: 'Server' }, { baseVersion: ago(60) }],
+];
+
+for (const [policy, minutes, { status, resolution, title }, more] of policies)
+  test(`conflictResolution ${policy}, an edit ${minutes > 8 ? 'older' : 'later'} than the server's${more ? ', made on an old version' : ''}: ${title}`, async () => {
+    const user = new User();
+    await user.apply(book('b1', { title: 'Server', notes: 'n' }, at(8)), phone);
+    const result = await user.apply(patch('b1', { title: 'Mine' }, at(minutes, { conflictResolution: policy, ...more })), laptop);
+    assert.equal(result.status, status);
+    assert.equal(result.resolution, resolution);
+    assert.deepEqual(content(await user.read('book', 'b1')), { title, notes: 'n' });
+    assert.equal((await user.status()).conflicts, status === 'conflict' ? 1 : 0);
+    if (status !== 'conflict') return;
+    assert.equal(result.error, 'CONFLICT_DETECTED');
+    assert.equal(result.retryable, false);
+    assert.deepEqual(result.conflict.localData, { title: 'Mine' });
+    assert.equal(result.data.title, 'Server');
+  });
+
+test('local wins also against edits that come later with times in between', async () => {
+  const user = new User();
+  await user.apply(book('b1', { title: 'Server' }, at(5)), phone);
+  await user.apply(patch('b1', { title: 'Mine' }, at(9, { conflictResolution: 'local' })), laptop);
+  await user.apply(patch('b1', { title: 'Late' }, at(7)), phone);
+  assert.equal((await user.read('book', 'b1')).title, 'Mine');
+});
+
+test('a conflict that waits for a person is answered once more to a repeat, and logged once', async () => {
+  const user = new User();
+  await user.apply(book('b1', { title: 'Server' }, at(8)));
+  const operation = patch('b1', { title: 'Mine' }, at(9, { conflictResolution: 'manual' }));
+  const result = await user.apply(operation);
+  assert.deepEqual(await user.apply(operation), { ...result, duplicate: true });
+  assert.equal((await user.status()).conflicts, 1);
+});
+
+// Deletions
+
+test('a deletion later than every edit deletes; an older one does not', async () => {
+  const user = new User();
+  await user.send([book('b1', {}, at(9)), book('b2', {}, at(9)), patch('b2', { notes: 'n' }, at(7))], phone);
+  const { results } = await user.send([gone('book', 'b1', at(8)), gone('book', 'b2', at(8))], laptop);
+  assert.equal(results[0].resolution, undefined);
+  assert.equal(results[1].resolution, 'server');
+  assert.equal(results[1].data.notes, 'n');
+  assert.equal(results[1].conflict.localData, null);
+  assert.deepEqual((await user.pull()).changes.map(({ data }) => data.id), ['b2']);
+});
+
+test('a deletion of what is not there is remembered: an older create stays deleted, a later one does not', async () => {
+  const user = new User();
+  const deletion = await user.apply(gone('book', 'b1', at(8)));
+  assert.equal(deletion.status, 'success');
+  const older = await user.apply(book('b1', { title: 'Old' }, at(9)));
+  assert.equal(older.status, 'success');
+  assert.equal(older.resolution, 'server');
+  assert.equal(older.deleted, true);
+  assert.equal(older.data.deletedAt, ago(8));
+  assert.deepEqual((await user.pull()).changes, []);
+  await user.apply(book('b1', { title: 'New' }, at(7)));
+  assert.equal((await user.read('book', 'b1')).title, 'New');
+});
+
+test('what was edited beneath a deletion comes back whole', async () => {
+  const user = new User();
+  await user.send([book('b1', { title: 'T', notes: 'old', pageCount: 1 }, at(10)), gone('book', 'b1', at(5))]);
+  await user.apply(patch('b1', { notes: 'edited offline' }, at(7)));
+  assert.equal(await user.read('book', 'b1'), undefined);
+  await user.apply(patch('b1', { pageCount: 2 }, at(3)));
+  assert.deepEqual(content(await user.read('book', 'b1')), { title: 'T', notes: 'edited offline', pageCount: 2 });
+});
+
+test('two devices that delete the same are not in conflict', async () => {
+  const user = new User();
+  await user.apply(book('b1', {}, at(9)));
+  await user.apply(gone('book', 'b1', at(5)), phone);
+  for (const minutes of [7, 3]) {
+    const result = await user.apply(gone('book', 'b1', at(minutes)), laptop);
+    assert.deepEqual([result.status, result.conflict], ['success', undefined]);
+  }
+});
+
+// Any order
+
+test('the outcome is the same in whatever order and batches the edits arrive', async () => {
+  const edits = [
+    book('b1', { title: 'One', x: { a: 1 } }, at(10)), patch('b1', { notes: null, tags: ['x'] }, at(9.5)),
+    patch('b1', { title: 'Two', notes: 'n' }, at(9)), gone('book', 'b1', at(8)), patch('b1', { x: { a: 2, b: 2 } }, at(7)),
+    patch('b1', { x: 'a scalar in its place' }, at(6)), patch('b1', { x: { b: 3 } }, at(5)), patch('b1', { tags: [] }, at(4)),
+  ];
+  let seed = 1; // the same orders at each run
+  const random = (n) => (seed = (seed * 48271) % 2147483647) % n;
+  for (let round = 0; round < 30; round++) {
+    const user = new User();
+    const left = [...edits];
+    const order = [];
+    while (left.length) {
+      const batch = Array.from({ length: Math.min(left.length, 1 + random(3)) }, () => left.splice(random(left.length), 1)[0]);
+      order.push(batch.map((operation) => edits.indexOf(operation)));
+      await user.send(batch, { deviceId: `device-${random(3)}` });
+    }
+    const outcome = { title: 'Two', notes: 'n', tags: [], x: { b: 3 } };
+    assert.deepEqual(content(await user.read('book', 'b1')), outcome, `in the order ${JSON.stringify(order)}`);
+  }
+});
+
+test('an update that overtakes its create waits unseen, and shows when the rest arrives', async () => {
+  const user = new User();
+  const early = await user.apply(patch('b1', { notes: 'first here' }, at(8)));
+  assert.equal(early.status, 'success');
+  assert.equal(early.incomplete, true);
+  assert.deepEqual((await user.pull()).changes, []);
+  assert.equal((await user.status()).conflicts, 1);
+  const late = await user.apply(book('b1', { title: 'T', createdAt: '2020-01-01T00:00:00.000Z' }, at(9)));
+  assert.equal(late.incomplete, undefined);
+  const data = await user.read('book', 'b1');
+  assert.deepEqual(content(data), { notes: 'first here', title: 'T' });
+  assert.equal(data.createdAt, '2020-01-01T00:00:00.000Z');
+  assert.equal((await user.status()).conflicts, 0, 'the question has closed by itself');
+});
+
+// One per book
+
+const perBook = { rating: (n) => ({ stars: n }), readingLog: (n) => ({ status: ['dnf', 'read'][n - 1] }) };
+
+for (const [kind, data] of Object.entries(perBook))
+  for (const order of [[1, 2], [2, 1]])
+    test(`a book has one ${kind}: the later edit stays, ${order[0] === 1 ? 'and arrives last' : 'though it arrives first'}`, async () => {
+      const user = new User();
+      await user.apply(book('b1'));
+      const { cursor } = await user.pull();
+      const make = (n) => op('create', kind, `${kind}-${n}`, { bookId: 'b1', ...data(n) }, at(10 - n));
+      const results = [];
+      for (const n of order) results.push(await user.apply(make(n), { deviceId: `device-${n}` }));
+      assert.equal(results[1].status, 'success');
+      assert.equal(results[1].resolution, order[0] === 1 ? 'client' : 'server');
+      assert.equal(results[1].deleted, order[0] === 1 ? undefined : true);
+      const { changes } = await user.pull(`cursor=${cursor}`);
+      const byId = Object.fromEntries(changes.map((change) => [change.data.id, change]));
+      assert.deepEqual(Object.keys(byId).sort(), [`${kind}-1`, `${kind}-2`]);
+      assert.equal(byId[`${kind}-1`].deleted, true);
+      assert.equal(byId[`${kind}-1`].data.deletedAt, ago(8), 'as of the edit that has taken its place');
+      assert.deepEqual(content(byId[`${kind}-2`].data), { bookId: 'b1', ...data(2) });
+      assert.equal((await user.status()).conflicts, 0);
+    });
+
+test('one rating per book, and one more for each other book', async () => {
+  const user = new User();
+  const rating = (id, bookId, minutes) => op('create', 'rating', id, { bookId, stars: 3 }, at(minutes));
+  await user.send([rating('r1', 'b1', 9), rating('r2', 'b2', 9), rating('r3', 'b1', 8), rating('r4', 'b1', 7)]);
+  assert.deepEqual((await user.pull()).changes.map(({ data }) => data.id).sort(), ['r2', 'r4']);
+});
+
+test('the rating that gave way comes back with an edit that is later than the other', async () => {
+  const user = new User();
+  await user.send([1, 2].map((n) => op('create', 'rating', `r${n}`, { bookId: 'b1', stars: n }, at(10 - n))));
+  await user.apply(op('update', 'rating', 'r1', { stars: 5 }, at(2)));
+  const { changes } = await user.pull();
+  assert.deepEqual(changes.map(({ data }) => [data.id, data.stars]), [['r1', 5]]);
+});
+
+// Names
+
+test('two tags of one name are both kept, and a person is asked until one is renamed or goes', async () => {
+  const tag = (id, name, more) => op('create', 'tag', id, { name }, more);
+  for (const answer of [op('update', 'tag', 't2', { name: 'Ocean' }, at(1)), gone('tag', 't1', at(1))]) {
+    const user = new User();
+    await user.apply(tag('t1', 'Sea', at(9)), phone);
+    const result = await user.apply(tag('t2', 'Sea', at(8)), laptop);
+    assert.equal(result.status, 'success');
+    assert.equal(result.conflict.otherId, 't1');
+    assert.equal((await user.pull()).changes.length, 2);
+    assert.equal((await user.status()).conflicts, 1);
+    await user.apply(answer);
+    assert.equal((await user.status()).conflicts, 0);
+  }
+});
+
+test('a tag and a collection of one name, and tags that differ in case, are nobody’s business', async () => {
+  const user = new User();
+  await user.send([op('create', 'tag', '1', { name: 'Sea' }), op('create', 'tag', '2', { name: 'sea' }), op('create', 'collection', '1', { name: 'Sea' })]);
+  assert.equal((await user.status()).conflicts, 0);
+});
+
+// Beyond memory
+
+test('an edit older than what the server remembers is applied, and a person is asked', async () => {
+  const user = new User();
+  const old = at(200 * 24 * 60);
+  const { results } = await user.send([book('b1', {}, old), gone('book', 'b2', old), book('b3'), patch('b3', { notes: 'n' }, old)]);
+  assert.deepEqual(results.map(({ status }) => status), ['success', 'success', 'success', 'success']);
+  assert.deepEqual(results.map(({ conflict }) => conflict?.reason), ['beyond_horizon', undefined, undefined, undefined]);
+  assert.deepEqual((await user.pull()).changes.map(({ data }) => data.id).sort(), ['b1', 'b3']);
+  assert.equal((await user.status()).conflicts, 1);
+});
+
+// Nobody stays behind: what a device sends, and what its next pull must bring although nothing else was written.
+
+const behind = {
+  'an older edit': [[book('b1', { title: 'T', notes: 'server' }, at(5))], patch('b1', { notes: 'mine' }, at(9)), 'book', { title: 'T', notes: 'server' }],
+  'a partly older edit': [
+    [book('b1', { title: 'T' }, at(10)), patch('b1', { notes: 'server' }, at(5))], patch('b1', { title: 'Mine', notes: 'mine' }, at(9)),
+    'book', { title: 'Mine', notes: 'server' },
+  ],
+  'an older create': [[book('b1', { title: 'Server' }, at(5))], book('b1', { title: 'Mine' }, at(9)), 'book', { title: 'Server' }],
+  'a refused deletion': [[book('b1', { title: 'T' }, at(5))], gone('book', 'b1', at(9)), 'book', { title: 'T' }],
+  'an edit of what was deleted later': [[book('b1', {}, at(10)), gone('book', 'b1', at(5))], patch('b1', { notes: 'mine' }, at(9)), 'book', 'deleted'],
+  'an edit that is dropped on request': [
+    [book('b1', { title: 'T' }, at(9))], patch('b1', { title: 'Mine' }, at(5, { conflictResolution: 'server', baseVersion: ago(60) })),
+    'book', { title: 'T' },
+  ],
+  'a second rating that is older': [
+    [op('create', 'rating', 'r1', { bookId: 'b', stars: 5 }, at(5))], op('create', 'rating', 'r2', { bookId: 'b', stars: 1 }, at(9)),
+    'rating', 'deleted',
+  ],
+};
+
+for (const [name, [before, operation, type, truth]] of Object.entries(behind))
+  test(`nobody stays behind: ${name}`, async () => {
+    const user = new User();
+    await user.send(before, phone);
+    const { cursor } = await user.pull();
+    const instant = (await user.status()).lastSync;
+    const result = await user.apply(operation, laptop);
+    assert.equal(result.status, 'success');
+    for (const query of [`cursor=${cursor}`, `since=${instant}`]) {
+      const { changes } = await user.pull(query);
+      const change = changes.find(({ data }) => data.id === operation.entityId);
+      assert.ok(change, `${query} must bring ${operation.entityId}: ${JSON.stringify(changes)}`);
+      assert.equal(change.type, type);
+      if (truth === 'deleted') assert.equal(change.deleted, true);
+      else assert.deepEqual(content(change.data), truth);
+      assert.equal(change.data.updatedAt, result.updatedAt);
+    }
+  });
