@@ -39,7 +39,6 @@ static rc read_one(call *c, const char *body, size_t len, operation *op, const j
     size_t count;
     if (!operation_read(c->a, c->conf, body, len, "", op, &fault)) return call_bad_json(c, "", &fault);
     if (op->failed != RC_OK) return call_fail(c, op->failed, "%s", op->message + (*op->message == '.'));
-    *data = NULL;
     if (op->type == OPERATION_DELETE || !json_split(c->a, '{', body, len, SIZE_MAX, &parts, &count, &fault)) return RC_OK;
     for (size_t i = 0; i < count; i++)
         if (strcmp(parts[i].key, "data") == 0) *data = &parts[i];
@@ -49,7 +48,7 @@ static rc read_one(call *c, const char *body, size_t len, operation *op, const j
 rc queue_add(call *c, const char *body, size_t len, bool *created, strbuf *reply)
 {
     operation op;
-    const json_slice *data;
+    const json_slice *data = NULL;
     PGresult *added, *stored;
     rc code = read_one(c, body, len, &op, &data);
     if (code != RC_OK) return code;

@@ -1,9 +1,12 @@
-# ---- check ------------------------------------------------------------------------------------------------------------
+# shellcheck shell=bash
+# The steps of `./dev check`, sourced by it: what is fast and likely to fail comes first. A step that fails does not stop
+# the others. They share one server, built with the sanitizers, in a stack of their own.
 
 PASSED=0
 FAILED=0
 COMPLETE=no
 LAST_FAILED=0
+NPM_READY=0
 
 # step KIND NAME COMMAND...: KIND says where the number of cases comes from: `one` (the step is one case), `check` (the
 # lines of the library Check) or `node` (the summary of node's test runner). Shows the output of a step that fails.
@@ -29,19 +32,22 @@ step() {
     FAILED=$((FAILED + failed))
     LAST_FAILED=$failed
     if ((failed == 0)); then
-        printf 'ok    %4d  %3d s\n' "$passed" $((SECONDS - start))
+        printf 'ok    %4d  %4d s\n' "$passed" $((SECONDS - start))
     else
-        printf 'FAIL  %4d failed, %d passed (exit %d)\n' "$failed" "$passed" "$status"
+        printf 'FAIL  %4d  %4d s   %d failed, exit %d\n' "$passed" $((SECONDS - start)) "$failed" "$status"
         sed 's/^/    | /' "$log" | tail -n 100
     fi
 }
 
-check_shell() { shellcheck "$ROOT/dev" "$ROOT/.ci/run"; }
+check_shell() { (cd "$ROOT" && shellcheck -x dev tests/check.sh .ci/run); }
+
+check_manual() { mandoc -Tlint -W warning "$ROOT"/docs/man/*.[58]; }
 
 check_lists() { # the makefiles name every source, one by one
     local file unlisted=0
     cd "$ROOT"
-    for file in lib/*.[ch] fcgi-app/*.[ch] migrations/*.sql nginx/*.conf nginx/*/*.conf systemd/*.* tests/unit/*.[ch] tests/db/*.[ch]; do
+    for file in lib/*.[ch] fcgi-app/*.[ch] migrations/*.sql nginx/*.conf nginx/*/*.conf systemd/*.* docs/*.* docs/man/* \
+        tests/unit/*.[ch] tests/db/*.[ch] tests/contract/*.*; do
         [[ ! -f $file || $file == *.mk ]] || grep -qF "${file%.in}" ./*/local.mk || { say "$file is in no local.mk" && unlisted=1; }
     done
     return $unlisted
@@ -73,10 +79,42 @@ check_db() { # check_db BUILD
     tests/db/dbtest
 }
 
-check_node() { # check_node FOLDER
+check_valgrind() { # each test is a process of its own, whose exit code says whether valgrind found something
+    cd "$DIR/build-gcc"
+    srcdir=$ROOT CK_DEFAULT_TIMEOUT=600 valgrind --quiet --error-exitcode=99 --leak-check=full \
+        --errors-for-leak-kinds=definite tests/unit/unit
+}
+
+# npm_install: makes DIR/npm/node_modules what package-lock.json says. npm's own files stay in the state folder too.
+npm_install() {
+    local now
+    mkdir -p "$DIR/npm"
+    cp "$ROOT"/tests/contract/package*.json "$DIR/npm"
+    now=$(cat "$DIR"/npm/package*.json | sha256sum)
+    if [[ $now == "$(cat "$DIR/npm/installed" 2>/dev/null)" ]]; then return; fi
+    rm -f "$DIR/npm/installed"
+    (cd "$DIR/npm" && npm ci --cache "$DIR/npm/cache" --ignore-scripts --no-audit --no-fund --no-update-notifier)
+    say "$now" >"$DIR/npm/installed"
+}
+
+# Makes DIR/contract, a copy of what the tests of the API description read, beside the packages that they need.
+check_npm() {
+    npm_install
+    rm -rf "$DIR/contract"
+    mkdir "$DIR/contract"
+    (cd "$ROOT" && tar --exclude=node_modules -cf - docs fcgi-app lib tests) | tar -C "$DIR/contract" -xf -
+    ln -s "$DIR/npm/node_modules" "$DIR/contract/tests/contract/node_modules"
+}
+
+check_openapi() {
+    cd "$DIR/contract/tests/contract"
+    npm run --silent --no-update-notifier lint
+}
+
+check_node() { # check_node FOLDER [TREE]
     export_test_environment
-    cd "$ROOT"
-    NO_COLOR=1 node --test --test-reporter=spec "$1"/*.test.mjs
+    cd "${2:-$ROOT}/$1"
+    NO_COLOR=1 node --test --test-reporter=spec ./*.test.mjs
 }
 
 check_rate_published() { # from here on with the published rate limit
@@ -105,11 +143,15 @@ check_nginx_files() { # the shipped site as it is, but for ports and certificate
     done
 }
 
-check_units() { # the units as installed: well-formed, and locked up
-    local units=$RUN/inst/lib/systemd/system
-    systemd-analyze verify --man=no "$units"/booky-sync{,-migrate}.service "$units/booky-sync.socket"
-    systemd-analyze security --offline=yes --threshold=15 "$units/booky-sync.service" >"$DIR/log/security.log" ||
-        { tail -n 3 "$DIR/log/security.log" && return 1; }
+check_units() { # the units as installed: well-formed, locked up, and what they start exists
+    local units=$RUN/inst/lib/systemd/system program command unit
+    systemd-analyze verify --man=no "$units"/booky-sync*.{service,socket,timer}
+    for unit in "$units"/booky-sync*.service; do
+        systemd-analyze security --offline=yes --threshold=15 "$unit" >"$DIR/log/security.log" ||
+            { tail -n 3 "$DIR/log/security.log" && return 1; }
+        read -r program command _ < <(sed -n 's/^ExecStart=//p' "$unit")
+        "$program" "$command" --help
+    done
 }
 
 check_dist() {
@@ -123,15 +165,21 @@ check_end() {
     cd /
     stack_stop || true
     stack_purge || true
-    printf '%d passed, %d failed\n' $PASSED $FAILED
+    printf '%d passed, %d failed, %d minutes %d seconds\n' $PASSED $FAILED $((SECONDS / 60)) $((SECONDS % 60))
     ((FAILED == 0)) || exit 1
     exit $status
 }
 
 check_server() { # what needs a running server
-    step check "database tests" check_db gcc
     step check "database tests, sanitizers" check_db san
     step node "http tests" check_node tests/http
+    step node "nginx: large bodies, slow clients" check_node tests/nginx/large
+    if ((NPM_READY)); then
+        step node "contract: examples of the API description" check_node tests/contract "$DIR/contract"
+    else
+        say "No npm packages: the contract tests cannot run."
+        FAILED=$((FAILED + 1))
+    fi
     step one "nginx: published rate limit" check_rate_published
     step node "nginx tests" check_node tests/nginx
     step one "nothing in the log of the pool" check_pool_log
@@ -146,16 +194,23 @@ cmd_check() {
     stack_purge
     packages_install "${BUILD_PACKAGES[@]}" "${RUN_PACKAGES[@]}" "${CHECK_PACKAGES[@]}"
     ! node_missing || packages_install nodejs
+    command -v npm >/dev/null || packages_install npm
     run_open
 
     step one "shellcheck" check_shell
-    step one "every source is in a makefile" check_lists
+    step one "every file is in a makefile" check_lists
+    step one "man pages" check_manual
     step one "build: gcc, -Werror" check_build gcc CC=gcc --enable-werror
     step check "unit tests" check_unit gcc
+    step one "contract: npm packages" check_npm
+    NPM_READY=$((LAST_FAILED == 0))
+    ((NPM_READY == 0)) || step one "contract: lint of the API description" check_openapi
     step one "build: clang, -Werror" check_build clang CC=clang --enable-werror
     step one "build: gcc, sanitizers" check_build san CC=gcc --enable-werror --enable-sanitizers CFLAGS='-g -O1'
     step check "unit tests, sanitizers" check_unit san
     step one "install" stack_install san
+    step one "nginx: the shipped files" check_nginx_files
+    step one "systemd: the units" check_units
     step one "start database, pool (sanitizers), nginx" stack_start 'fsync = off'
     if ((LAST_FAILED)); then
         say "No server: the tests of database, http and nginx cannot run."
@@ -163,9 +218,7 @@ cmd_check() {
     else
         check_server
     fi
-    step one "nginx: the shipped files" check_nginx_files
-    step one "systemd: the units" check_units
+    step check "unit tests, valgrind" check_valgrind
     step one "make distcheck" check_dist
     COMPLETE=yes
 }
-

@@ -194,7 +194,7 @@ export const literal = (text) => `'${text.replaceAll("'", "''")}'`;
 // One session of psql: statements go in by query(), which resolves to the rows as text.
 export class Session {
   constructor(dsn = process.env.BOOKY_TEST_ADMIN_DSN) {
-    this.psql = spawn('psql', ['-XqAt', dsn], { stdio: 'pipe', env: { ...process.env, PGOPTIONS: '-c search_path=booky' } });
+    this.psql = spawn('psql', ['-XqAt', dsn], { stdio: 'pipe', env: { ...process.env, PGOPTIONS: '-c search_path=booky -c client_min_messages=warning' } });
     this.psql.stdin.on('error', () => {}); // when psql has ended, the next query says so
     this.out = '';
     this.failed = '';

@@ -62,13 +62,14 @@ START_TEST(growing_keeps_the_content_and_zeroes_the_rest)
     arena_reset(a);
     unsigned char *p = arena_alloc(a, from);
     memset(p, 'x', from);
-    arena_alloc(a, 20000); /* a neighbour in each list, so that growing has something to walk over */
+    unsigned char *newer = arena_alloc(a, 20000 + from); /* a neighbour that moves too */
     for (size_t size = from; size < 200000; size = size * 2 + 100) {
         size_t grown = size * 2 + 100;
         p = arena_grow(a, p, size, grown);
         for (size_t at = 0; at < grown; at++)
             HOLDS(p[at] == (at < from ? 'x' : 0), "%zu to %zu bytes: byte %zu", size, grown, at);
-        arena_alloc(a, 20000);
+        newer = arena_grow(a, newer, 20000 + size, 20000 + grown);
+        HOLDS(newer[0] == 0, "%zu to %zu bytes: the neighbour", size, grown);
     }
     ck_assert_ptr_eq(arena_grow(a, p, 100, 50), p);
     ck_assert_ptr_nonnull(arena_grow(a, NULL, 0, 10));

@@ -194,6 +194,7 @@ static const struct {
     {"an unknown setting", "[pool]\nworker = 4\n", NULL, "FILE:2: pool.worker: no such setting"},
     {"an unknown section", "[pools]\nworkers = 4\n", NULL, "FILE:2: pools.workers: no such setting"},
     {"the beginning of a section", "[poo]\nworkers = 4\n", NULL, "FILE:2: poo.workers: no such setting"},
+    {"a dot in the wrong place", "[poo]\n.workers = 4\n", NULL, "FILE:2: poo..workers: no such setting"},
     {"no section", "workers = 4\n", NULL, "FILE:1: .workers: no such setting"},
     {"a name in capitals", "[pool]\nWorkers = 4\n", NULL, "FILE:2: pool.Workers: no such setting"},
     {"neither section nor setting", "[pool]\nworkers\n", NULL, "FILE:2: not a section, setting or comment"},

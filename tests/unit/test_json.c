@@ -431,6 +431,36 @@ START_TEST(a_frame_is_taken_apart)
 }
 END_TEST
 
+/* Whether `text` can be taken apart and all its parts can be read. */
+static bool reads_in_parts(const char *text, size_t len)
+{
+    json_slice *parts;
+    size_t count, at = strspn(text, " ");
+    json_fault fault;
+    if (!json_split(a, text[at] == '[' ? '[' : '{', text, len, 99, &parts, &count, &fault)) return false;
+    for (size_t i = 0; i < count; i++)
+        if (!json_read(a, parts[i].text, parts[i].len, DEPTH, &fault)) return false;
+    return true;
+}
+
+START_TEST(taking_apart_and_reading_agree_on_random_texts)
+{
+    static const char *const pieces[] = {"{", "}", "[", "]", "\"", "\"a\"", "\"b\"", "\"a\":", "\"b\":", ",", ":", "1", " ", "\\", "\\u0061"};
+    for (int i = 0, whole = 0; i < 500000 || whole < 1000; i++) {
+        char text[64] = "";
+        bool object = rnd() % 2;
+        strcat(text, object ? "{" : "[");
+        for (size_t n = rnd() % 8; n > 0; n--) strcat(text, pieces[rnd() % COUNT(pieces)]);
+        if (rnd() % 8) strcat(text, object ? "}" : "]");
+        json_fault fault;
+        bool read = json_read(a, text, strlen(text), DEPTH, &fault), parts = reads_in_parts(text, strlen(text));
+        HOLDS(read == parts, "%s is %sJSON, but its parts are %s", text, read ? "" : "not ", parts ? "" : "not");
+        whole += read;
+        if (i % 100 == 0) arena_reset(a);
+    }
+}
+END_TEST
+
 START_TEST(a_frame_of_many_parts)
 {
     json_slice *parts;
@@ -578,6 +608,7 @@ Suite *suite_json(void)
     tcase_add_test(c, every_character_comes_back_byte_for_byte);
     tcase_add_test(c, a_long_string_comes_back);
     tcase_add_loop_test(c, a_frame_is_taken_apart, 0, COUNT(frames));
+    tcase_add_test(c, taking_apart_and_reading_agree_on_random_texts);
     tcase_add_test(c, a_frame_of_many_parts);
     tcase_add_loop_test(c, two_values_are_the_same, 0, COUNT(pairs));
     tcase_add_loop_test(c, a_value_is_an_instant, 0, COUNT(instants));
