@@ -1,3 +1,16 @@
-# The sample configuration names every setting with its default.
+dist_man_MANS = docs/man/booky-sync.8 docs/man/booky-sync.conf.5
+
+# The sample configuration names every setting with its default. It is also installed as the configuration where there is
+# none; `make uninstall` removes that only as long as it is unchanged.
 examplesdir = $(docdir)/examples
 dist_examples_DATA = docs/examples/booky-sync.conf
+confdir = $(DESTDIR)$(sysconfdir)/booky-sync
+
+install-data-local:
+	$(MKDIR_P) $(confdir)
+	test -e $(confdir)/booky-sync.conf || \
+	$(INSTALL) -m 640 $(srcdir)/docs/examples/booky-sync.conf $(confdir)/booky-sync.conf
+
+uninstall-local:
+	! cmp -s $(srcdir)/docs/examples/booky-sync.conf $(confdir)/booky-sync.conf || rm -f $(confdir)/booky-sync.conf
+	-rmdir $(confdir) 2>/dev/null

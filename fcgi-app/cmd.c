@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "log.h"
+
 static void write_stdout(void *to, const char *bytes, size_t len)
 {
     (void)to;
@@ -11,6 +13,7 @@ static void write_stdout(void *to, const char *bytes, size_t len)
 
 bool cmd_call_begin(call *c, const conf *settings, const char *user)
 {
+    log_set_level(LOG_LEVEL_WARN); /* events are for the server's journal */
     *c = (call){.a = arena_new(), .conf = settings, .db = db_new(settings), .user = user, .write = write_stdout};
     if (db_ready(c->db) == RC_OK) return true; /* it has said itself what is wrong */
     cmd_call_end(c);

@@ -23,9 +23,9 @@ int cmd_conflicts(int argc, char **argv);
 int cmd_purge(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 
-/* Reads the settings from `path`, or from the installed file when it is NULL (and there is one). On a fault prints one
- * line to standard error and returns false; the command then exits with CMD_CONFIG. */
-bool cmd_load_conf(const char *path, conf *c);
+/* Reads the settings from *path, or when that is NULL from the installed file, if there is one, which *path then names. On a
+ * fault prints one line to standard error and returns false; the command then exits with CMD_CONFIG. */
+bool cmd_load_conf(const char **path, conf *c);
 
 /* Prepares `c` for calling a capability from the command line as `user`: its own arena and a database connection, replies
  * streamed to standard output. On a fault prints one line and returns false. Release with cmd_call_end. */

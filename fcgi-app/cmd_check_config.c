@@ -21,7 +21,7 @@ int cmd_check_config(int argc, char **argv)
     static conf c; /* its strings live until the process ends */
     char fault[512];
     if (optind < argc) return fputs(help, stderr), CMD_USAGE;
-    if (!cmd_load_conf(path, &c)) return CMD_CONFIG;
+    if (!cmd_load_conf(&path, &c)) return CMD_CONFIG;
     token_keys *keys = token_keys_load(&c, fault, sizeof fault);
     if (!keys) return fprintf(stderr, "booky-sync: %s\n", fault), CMD_CONFIG;
     token_keys_free(keys);

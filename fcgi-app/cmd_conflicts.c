@@ -72,6 +72,6 @@ int cmd_conflicts(int argc, char **argv)
     bool lists = strcmp(verb, "list") == 0 && argc - optind == 1, resolves = strcmp(verb, "resolve") == 0 && argc - optind == 4;
     if (status && strcmp(status, "open") != 0 && strcmp(status, "resolved") != 0) lists = resolves = false;
     if (!lists && !resolves) return fputs(help, stderr), CMD_USAGE;
-    if (!cmd_load_conf(path, &c)) return CMD_CONFIG;
+    if (!cmd_load_conf(&path, &c)) return CMD_CONFIG;
     return lists ? list(&c, user, status, json) : resolve(&c, argv + optind + 1, data);
 }

@@ -183,7 +183,7 @@ int cmd_migrate(int argc, char **argv)
     static conf c; /* its strings live until the process ends */
     char fault[512];
     if (optind < argc) return fputs(help, stderr), CMD_USAGE;
-    if (!cmd_load_conf(path, &c)) return CMD_CONFIG;
+    if (!cmd_load_conf(&path, &c)) return CMD_CONFIG;
     migrations m = {.a = arena_new()};
     PGconn *conn = NULL;
     int code = CMD_FAILED;

@@ -80,7 +80,7 @@ int cmd_purge(int argc, char **argv)
         else return CMD_USAGE;
     }
     if (optind < argc) return fputs(help, stderr), CMD_USAGE;
-    if (!cmd_load_conf(path, &c)) return CMD_CONFIG;
+    if (!cmd_load_conf(&path, &c)) return CMD_CONFIG;
     char texts[3][24], last[1100] = "";
     const int64_t days[] = {c.tombstone_days, c.ledger_days, c.snapshot_days};
     for (int i = 0; i < 3; i++) snprintf(texts[i], sizeof texts[i], "%lld", (long long)(clock_now() - days[i] * CLOCK_DAY));

@@ -208,7 +208,7 @@ int cmd_replay(int argc, char **argv)
     if (r.batch < 1 || r.batch > BATCH_MAX)
         return fprintf(stderr, "booky-sync replay: --batch: must be 1 to %d\n", BATCH_MAX), CMD_USAGE;
     if (!user || argc - optind != 1) return fputs(help, stderr), CMD_USAGE;
-    if (!cmd_load_conf(path, &c)) return CMD_CONFIG;
+    if (!cmd_load_conf(&path, &c)) return CMD_CONFIG;
     r.file = argv[optind];
     r.in = strcmp(r.file, "-") == 0 ? stdin : fopen(r.file, "re");
     if (!r.in) return fprintf(stderr, "booky-sync replay: %s: %s\n", r.file, strerror(errno)), CMD_FAILED;

@@ -1,6 +1,6 @@
 #include <getopt.h>
 #include <stdio.h>
-#include <unistd.h>
+#include <stdlib.h>
 
 #include "cmd.h"
 #include "listen.h"
@@ -9,7 +9,9 @@
 
 static const char help[] = "usage: booky-sync serve [--config FILE]\n\n"
                            "Runs the pool of workers in the foreground and logs JSON lines to standard error.\n"
-                           "SIGTERM and SIGQUIT finish the requests under way first, SIGINT does not.\n";
+                           "SIGTERM and SIGQUIT finish the requests under way first, SIGINT does not. SIGHUP reads the\n"
+                           "configuration and the keys again, SIGUSR2 starts the installed program anew, SIGTTIN and\n"
+                           "SIGTTOU add and remove a worker.\n";
 
 int cmd_serve(int argc, char **argv)
 {
@@ -20,15 +22,13 @@ int cmd_serve(int argc, char **argv)
         if (option != 'c') return CMD_USAGE;
         path = optarg;
     }
-    static conf c; /* its strings live until the process ends */
     char fault[512];
     if (optind < argc) return fputs(help, stderr), CMD_USAGE;
-    if (!cmd_load_conf(path, &c)) return CMD_CONFIG;
-    token_keys *keys = token_keys_load(&c, fault, sizeof fault);
-    if (!keys) return fprintf(stderr, "booky-sync: %s\n", fault), CMD_CONFIG;
-    int fd = listen_open(&c, fault, sizeof fault);
-    if (fd < 0) return fprintf(stderr, "booky-sync: %s\n", fault), CMD_CONFIG;
-    int code = pool_run(&c, keys, fd);
-    token_keys_free(keys);
-    return code;
+    conf *c = calloc(1, sizeof *c);
+    if (!c) return CMD_FAILED;
+    if (!cmd_load_conf(&path, c)) return CMD_CONFIG;
+    token_keys *keys = token_keys_load(c, fault, sizeof fault);
+    listeners l;
+    if (!keys || !listen_open(c, &l, fault, sizeof fault)) return fprintf(stderr, "booky-sync: %s\n", fault), CMD_CONFIG;
+    return pool_run(c, keys, &l, path, (char *const[]){"booky-sync", "serve", path ? "--config" : NULL, (char *)path, NULL});
 }

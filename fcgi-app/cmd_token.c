@@ -146,7 +146,7 @@ int cmd_token(int argc, char **argv)
 
     static conf c; /* its strings live until the process ends */
     char fault[512];
-    if (!cmd_load_conf(o.config, &c)) return EX_CONFIG;
+    if (!cmd_load_conf(&o.config, &c)) return EX_CONFIG;
     token_keys *keys = token_keys_load(&c, fault, sizeof fault);
     if (!keys) {
         fprintf(stderr, "booky-sync token: %s\n", fault);

@@ -64,6 +64,6 @@ int cmd_user(int argc, char **argv)
     bool erases = strcmp(verb, "erase") == 0 && words == 2;
     if (!lists && !exports && !erases) return fputs(help, stderr), CMD_USAGE;
     if (erases && !yes) return fputs("booky-sync user erase: there is no way back; say --yes\n", stderr), CMD_USAGE;
-    if (!cmd_load_conf(path, &c)) return CMD_CONFIG;
+    if (!cmd_load_conf(&path, &c)) return CMD_CONFIG;
     return lists ? list(&c, json) : export_or_erase(&c, argv[optind + 1], erases);
 }

@@ -27,41 +27,73 @@ static bool is_served(const struct sockaddr_un *address)
     return served;
 }
 
-static int passed_by_systemd(void)
+enum { FIRST_PASSED = 3 }; /* sd_listen_fds(3) */
+
+static int passed(void)
 {
     const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
-    if (!pid || !fds || atoi(pid) != getpid() || atoi(fds) != 1) return -1;
-    return 3;
+    return pid && fds && atoi(pid) == getpid() ? atoi(fds) : 0;
 }
 
-static int fail(char *fault, size_t fault_size, const conf *c, const char *why)
+static int fail(char *fault, size_t fault_size, const char *path, const char *why)
 {
-    snprintf(fault, fault_size, "server.socket: %s: %s", c->socket, why);
+    snprintf(fault, fault_size, "server.socket: %s: %s", path, why);
     return -1;
 }
 
-int listen_open(const conf *c, char *fault, size_t fault_size)
+static int open_path(const conf *c, const char *path, char *fault, size_t fault_size)
 {
     struct sockaddr_un address;
-    int fd = passed_by_systemd();
-    if (fd >= 0) return fcntl(fd, F_SETFL, O_NONBLOCK), fd;
-    if (!address_of(c->socket, &address)) return fail(fault, fault_size, c, "the path is too long");
-    if (is_served(&address)) return fail(fault, fault_size, c, "another process serves it");
-    if (unlink(c->socket) != 0 && errno != ENOENT) return fail(fault, fault_size, c, strerror(errno));
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) return fail(fault, fault_size, c, strerror(errno));
+    if (!address_of(path, &address)) return fail(fault, fault_size, path, "the path is too long");
+    if (is_served(&address)) return fail(fault, fault_size, path, "another process serves it");
+    if (unlink(path) != 0 && errno != ENOENT) return fail(fault, fault_size, path, strerror(errno));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return fail(fault, fault_size, path, strerror(errno));
     mode_t old = umask(0777); /* nobody connects before mode and group are right */
     int bound = bind(fd, (const struct sockaddr *)&address, sizeof address);
     umask(old);
-    if (bound != 0) return fail(fault, fault_size, c, strerror(errno));
+    if (bound != 0) return fail(fault, fault_size, path, strerror(errno));
     if (*c->socket_group) {
         const struct group *g = getgrnam(c->socket_group);
-        if (!g) return fail(fault, fault_size, c, "server.socket_group: no such group");
-        if (chown(c->socket, (uid_t)-1, g->gr_gid) != 0) return fail(fault, fault_size, c, strerror(errno));
+        if (!g) return fail(fault, fault_size, path, "server.socket_group: no such group");
+        if (chown(path, (uid_t)-1, g->gr_gid) != 0) return fail(fault, fault_size, path, strerror(errno));
     }
-    if (chmod(c->socket, (mode_t)c->socket_mode) != 0) return fail(fault, fault_size, c, strerror(errno));
-    if (listen(fd, (int)c->backlog) != 0) return fail(fault, fault_size, c, strerror(errno));
+    if (chmod(path, (mode_t)c->socket_mode) != 0) return fail(fault, fault_size, path, strerror(errno));
+    if (listen(fd, (int)c->backlog) != 0) return fail(fault, fault_size, path, strerror(errno));
     return fd;
+}
+
+bool listen_open(const conf *c, listeners *out, char *fault, size_t fault_size)
+{
+    int count = passed();
+    *out = (listeners){-1, -1};
+    for (int i = 0; i < count && i < 2; i++) {
+        int fd = FIRST_PASSED + i;
+        fcntl(fd, F_SETFL, O_NONBLOCK);
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+        *(i == 0 ? &out->requests : &out->status) = fd;
+    }
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+    if (out->requests < 0 && (out->requests = open_path(c, c->socket, fault, fault_size)) < 0) return false;
+    if (out->status >= 0 || !*c->status_socket) return true;
+    return (out->status = open_path(c, c->status_socket, fault, fault_size)) >= 0;
+}
+
+void listen_pass(const listeners *l)
+{
+    char number[16];
+    /* Out of the way first: one of them may sit where the other must go. dup leaves FD_CLOEXEC behind. */
+    int requests = fcntl(l->requests, F_DUPFD, 16), status = l->status >= 0 ? fcntl(l->status, F_DUPFD, 16) : -1;
+    dup2(requests, FIRST_PASSED);
+    close(requests);
+    if (status >= 0) {
+        dup2(status, FIRST_PASSED + 1);
+        close(status);
+    }
+    snprintf(number, sizeof number, "%d", (int)getpid());
+    setenv("LISTEN_PID", number, 1);
+    setenv("LISTEN_FDS", status >= 0 ? "2" : "1", 1);
 }
 
 void listen_notify(const char *state)

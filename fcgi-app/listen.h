@@ -1,4 +1,4 @@
-/* The socket that nginx connects to. */
+/* The sockets that nginx connects to, and the service manager. */
 #ifndef BOOKY_LISTEN_H
 #define BOOKY_LISTEN_H
 
@@ -6,9 +6,18 @@
 
 #include "conf.h"
 
-/* The listening socket, non-blocking: systemd's (descriptor 3) when it passed one, else a new one at server.socket. Returns
- * -1 with a line in `fault`. */
-int listen_open(const conf *c, char *fault, size_t fault_size);
+/* The listening sockets, non-blocking; -1: none. */
+typedef struct listeners {
+    int requests; /* server.socket, or the first that systemd passed */
+    int status;   /* server.status_socket, or the second */
+} listeners;
+
+/* Opens them, or takes those that systemd (or the master before it became a new program) passed. Returns false with a line in
+ * `fault`. */
+bool listen_open(const conf *c, listeners *out, char *fault, size_t fault_size);
+
+/* Puts them where the program that is executed next in this process will look for them. */
+void listen_pass(const listeners *l);
 
 /* Tells the service manager `state` ("READY=1") if there is one (sd_notify(3)). */
 void listen_notify(const char *state);

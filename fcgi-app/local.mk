@@ -17,8 +17,10 @@ booky_sync_SOURCES = \
 	fcgi-app/cmd_user.c \
 	fcgi-app/listen.c fcgi-app/listen.h \
 	fcgi-app/main.c \
+	fcgi-app/metrics.c fcgi-app/metrics.h \
 	fcgi-app/pool.c fcgi-app/pool.h \
 	fcgi-app/reply.c fcgi-app/reply.h \
+	fcgi-app/report.c fcgi-app/report.h \
 	fcgi-app/request.c fcgi-app/request.h \
 	fcgi-app/route.c fcgi-app/route.h \
 	fcgi-app/worker.c fcgi-app/worker.h

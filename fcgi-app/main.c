@@ -42,12 +42,12 @@ static int usage(FILE *out)
     return out == stdout ? CMD_OK : CMD_USAGE;
 }
 
-bool cmd_load_conf(const char *path, conf *c)
+bool cmd_load_conf(const char **path, conf *c)
 {
     static const char installed[] = BOOKY_SYSCONFDIR "/booky-sync/booky-sync.conf";
     char fault[8192];
-    if (!path && access(installed, F_OK) == 0) path = installed;
-    if (!conf_load(c, path, fault, sizeof fault)) {
+    if (!*path && access(installed, F_OK) == 0) *path = installed;
+    if (!conf_load(c, *path, fault, sizeof fault)) {
         fprintf(stderr, "booky-sync: %s\n", fault);
         return false;
     }

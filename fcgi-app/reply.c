@@ -21,6 +21,8 @@ static void put_head(request *r, strbuf *head)
     if (r->call.etag && (r->code == RC_OK || r->code == RC_NOT_MODIFIED))
         strbuf_printf(head, "ETag: %s\r\nCache-Control: private, no-cache\r\n", r->call.etag);
     else strbuf_puts(head, "Cache-Control: no-store\r\n");
+    if (r->rate_headers) strbuf_puts(head, r->rate_headers);
+    if (r->code == RC_RATE_LIMITED) strbuf_printf(head, "Retry-After: %lld\r\n", (long long)r->retry_after);
     if (r->code == RC_METHOD_NOT_ALLOWED) strbuf_printf(head, "Allow: %s\r\n", r->allow);
     if (r->code == RC_UNAVAILABLE) strbuf_puts(head, "Retry-After: 2\r\n");
     if (r->code == RC_UNAUTHORIZED) {
@@ -48,6 +50,7 @@ static const char *default_message(const request *r)
 {
     if (r->code == RC_UNAVAILABLE && r->call.committing)
         return "the database went away during the commit; retry with the same operation ids, nothing is done twice";
+    if (r->code == RC_UNAVAILABLE && *r->cancelled) return "the request took too long and was cancelled; nothing was applied, retry";
     if (r->code == RC_UNAVAILABLE) return "the database is not available; nothing was applied, retry";
     if (r->code == RC_FAILED) return "the server failed; nothing was applied, retry";
     return "the request was refused";

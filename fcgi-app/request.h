@@ -3,6 +3,7 @@
 #define BOOKY_REQUEST_H
 
 #include <stdbool.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,6 +40,11 @@ typedef struct request {
     rc code;
     int status; /* of a success, when it is not 200 */
     int64_t started_us;
+    const char *slow_stage; /* the stage that took longest, and how long */
+    int64_t slow_stage_us;
+    const char *rate_headers; /* RateLimit fields, or NULL */
+    int64_t retry_after;      /* seconds, with 429 */
+    const volatile sig_atomic_t *cancelled; /* set when the request took too long */
     uint64_t bytes_out;
 } request;
 

@@ -5,17 +5,45 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "auth.h"
 #include "clock.h"
 #include "log.h"
+#include "metrics.h"
 #include "reply.h"
 #include "request.h"
 #include "route.h"
 
+typedef struct worker {
+    const conf *conf;
+    const token_keys *keys;
+    arena *arena;
+    db *db;
+    board *board;
+    board_slot *slot;
+    uint64_t share; /* requests after which it is replaced; 0: never */
+    uint64_t round_trips, connects; /* counted so far */
+} worker;
+
+static volatile sig_atomic_t stopping, cancelled;
+
+static void on_stop(int signal)
+{
+    (void)signal;
+    stopping = 1;
+}
+
+static void on_cancel(int signal)
+{
+    (void)signal;
+    cancelled = 1;
+}
+
 /*
- * The way of a request, walked top to bottom by request_process: the first stage that fails fixes the answer; those
- * marked `always` run all the same. The index of the current stage stands on the scoreboard.
+ * The way of a request, walked top to bottom by request_process: the first stage that fails fixes the answer; those marked
+ * `always` run all the same. The index of the current stage stands on the board.
  */
 
 static rc stage_identify(request *r)
@@ -24,10 +52,15 @@ static rc stage_identify(request *r)
     return RC_OK;
 }
 
-static rc stage_validate(request *r)
+static rc stage_permit(request *r)
 {
     rc code = auth_require(r);
-    return code == RC_OK && r->route->body != BODY_NONE ? request_read_body(r) : code;
+    return code == RC_OK ? auth_limit(r) : code;
+}
+
+static rc stage_validate(request *r)
+{
+    return r->route->body != BODY_NONE ? request_read_body(r) : RC_OK;
 }
 
 /* A request that broke its connection before it began to commit is tried once more on a new one. */
@@ -35,9 +68,9 @@ static rc stage_run(request *r)
 {
     rc code = db_ready(r->db);
     for (int attempt = 0; code == RC_OK; attempt++) {
-        r->call = (call){.a = r->a, .conf = r->conf, .db = r->db, .user = r->user, .write = reply_stream, .to = r};
+        r->call = (call){.a = r->a, .conf = r->conf, .db = r->db, .user = r->user, .write = reply_stream, .to = r, .id = r->id};
         code = r->route->run(r);
-        if (code != RC_UNAVAILABLE || !db_lost(r->db) || r->call.committing || r->started || attempt > 0) break;
+        if (code != RC_UNAVAILABLE || !db_lost(r->db) || r->call.committing || r->started || cancelled || attempt > 0) break;
         code = db_ready(r->db);
     }
     return code;
@@ -49,18 +82,36 @@ static rc stage_reply(request *r)
     return RC_OK;
 }
 
-static rc stage_log(request *r)
+static int status_of(const request *r)
 {
-    const rc_row *row = rc_info(r->code);
-    log_begin(row->status >= 500 ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "request");
+    return r->code == RC_OK && r->status ? r->status : rc_info(r->code)->status;
+}
+
+static void log_request(const request *r, log_level level, const char *event)
+{
+    log_begin(level, event);
     log_str("requestId", r->id);
     log_str("method", r->method);
     log_str("endpoint", r->route ? r->route->name : "none");
-    log_int("status", r->code == RC_OK && r->status ? r->status : row->status);
-    log_str("error", row->error);
+    log_int("status", status_of(r));
+    log_str("error", rc_info(r->code)->error);
     log_int("us", clock_monotonic_us() - r->started_us);
+}
+
+static rc stage_log(request *r)
+{
+    int64_t us = clock_monotonic_us() - r->started_us, statement_us;
+    log_request(r, status_of(r) >= 500 ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "request");
     log_int("bytesIn", (int64_t)r->body_len);
     log_int("bytesOut", (int64_t)r->bytes_out);
+    log_end();
+    if (r->conf->slow_log == 0 || us < r->conf->slow_log * 1000) return RC_OK;
+    const char *statement = db_slowest(r->db, &statement_us);
+    log_request(r, LOG_LEVEL_WARN, "slow");
+    log_str("stage", r->slow_stage);
+    log_int("stageUs", r->slow_stage_us);
+    log_str("statement", statement);
+    if (statement) log_int("statementUs", statement_us);
     log_end();
     return RC_OK;
 }
@@ -70,94 +121,134 @@ static const struct stage {
     rc (*run)(request *r);
     bool always;
 } stages[] = {
-    {"read", request_read, false},   {"identify", stage_identify, false}, {"route", route_match, false},
-    {"validate", stage_validate, false}, {"run", stage_run, false},       {"reply", stage_reply, true},
-    {"log", stage_log, true},
+    {"read", request_read, false},     {"identify", stage_identify, false}, {"route", route_match, false},
+    {"permit", stage_permit, false},   {"validate", stage_validate, false}, {"run", stage_run, false},
+    {"reply", stage_reply, true},      {"log", stage_log, true},
 };
 
 enum { STAGES = sizeof stages / sizeof *stages };
 
+static void run_stage(request *r, const struct stage *stage)
+{
+    int64_t from = clock_monotonic_us();
+    rc code = stage->run(r);
+    int64_t us = clock_monotonic_us() - from;
+    if (r->code == RC_OK) r->code = code;
+    if (us <= r->slow_stage_us) return;
+    r->slow_stage = stage->name;
+    r->slow_stage_us = us;
+}
+
 static void request_process(request *r, board_slot *slot)
 {
     jmp_buf no_memory;
-    volatile int first = 0; /* where to go on when memory ran out */
+    volatile int at = 0; /* where to go on when memory ran out */
     if (setjmp(no_memory) != 0) {
-        log_event(LOG_LEVEL_ERROR, "memory", "%s: out of memory in stage %s", r->id ? r->id : "-", stages[first].name);
+        log_event(LOG_LEVEL_ERROR, "memory", "%s: out of memory in stage %s", r->id ? r->id : "-", stages[at].name);
         db_drop(r->db); /* it may be in the middle of a pipeline */
         r->call.message = NULL;
         r->call.details = (strbuf){0};
         r->code = r->call.committing ? RC_UNAVAILABLE : RC_FAILED;
-        first++;
+        at++;
     }
     arena_guard(r->a, &no_memory);
-    for (; first < STAGES; first++) {
-        atomic_store(&slot->stage, first);
-        if (r->code != RC_OK && !stages[first].always) continue;
-        rc code = stages[first].run(r);
-        if (r->code == RC_OK) r->code = code;
+    for (; at < STAGES; at++) {
+        atomic_store(&slot->stage, at);
+        if (r->code == RC_OK || stages[at].always) run_stage(r, &stages[at]);
+        if (r->id && !*slot->request_id) strncpy(slot->request_id, r->id, BOARD_ID - 1);
+        if (r->route) atomic_store(&slot->endpoint, (int32_t)(r->route - routes));
     }
     arena_guard(r->a, NULL);
-    if (rc_info(r->code)->status >= 500) atomic_fetch_add(&slot->errors, 1);
-    atomic_fetch_add(&slot->requests, 1);
-    atomic_store(&slot->round_trips, db_round_trips(r->db));
-    atomic_store(&slot->connects, db_connects(r->db));
-    atomic_store(&slot->stage, -1);
 }
 
-static volatile sig_atomic_t stopping;
-
-static void on_stop(int signal)
+/* Adds what the request did to the counters. */
+static void count(worker *w, const request *r)
 {
-    (void)signal;
-    stopping = 1;
+    counters *c = &w->board->counters;
+    int64_t us = clock_monotonic_us() - r->started_us;
+    metrics_request(c, r->route ? (int)(r->route - routes) : -1, status_of(r), us);
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 4; j++) board_count(&c->operations[i][j], r->call.tally.operations[i][j]);
+    for (int i = 0; i < 4; i++) {
+        board_count(&c->conflicts[i], r->call.tally.conflicts[i]);
+        board_count(&c->replays, r->call.tally.operations[i][3]);
+    }
+    board_count(&c->round_trips, db_round_trips(w->db) - w->round_trips);
+    board_count(&c->connects, db_connects(w->db) - w->connects);
+    w->round_trips = db_round_trips(w->db);
+    w->connects = db_connects(w->db);
+    board_count(&c->slow, w->conf->slow_log > 0 && us >= w->conf->slow_log * 1000);
+    board_count(&c->rate_limited, r->code == RC_RATE_LIMITED);
+    atomic_store(&w->slot->last_us, us);
+    atomic_fetch_add(&w->slot->requests, 1);
 }
 
-/* Handlers of our own, before FCGX_Init would install its: without SA_RESTART a signal in mid-body would cut the body, so
- * the signals stay blocked except while the worker waits for the next connection. */
+static bool handle(FCGX_Request *fcgi, void *context)
+{
+    worker *w = context;
+    request r = {.a = w->arena, .conf = w->conf, .keys = w->keys, .db = w->db, .fcgi = fcgi, .cancelled = &cancelled};
+    r.reply.a = w->arena;
+    r.started_us = clock_monotonic_us();
+    cancelled = 0;
+    db_watch_reset(w->db);
+    memset(w->slot->request_id, 0, BOARD_ID);
+    atomic_store(&w->slot->request_started_us, r.started_us);
+    request_process(&r, w->slot);
+    count(w, &r);
+    fcgi->keepConnection = 0; /* a kept connection would pin this worker to it */
+    FCGX_Finish_r(fcgi);
+    arena_reset(w->arena);
+    atomic_store(&w->slot->stage, STAGE_IDLE);
+    return w->share == 0 || atomic_load(&w->slot->requests) < w->share;
+}
+
+/* Handlers of our own, before FCGX_Init would install its: without SA_RESTART a signal in mid-body would cut the body, so the
+ * signals stay blocked except while the process waits for the next connection. SIGUSR1 alone may interrupt: it ends a
+ * request that took too long, wherever it waits. */
 static void prepare_signals(sigset_t *while_waiting)
 {
     sigset_t blocked;
     sigemptyset(&blocked);
-    sigaddset(&blocked, SIGTERM);
-    sigaddset(&blocked, SIGQUIT);
-    sigaddset(&blocked, SIGHUP);
-    sigaddset(&blocked, SIGUSR1);
+    for (size_t i = 0; i < 6; i++)
+        sigaddset(&blocked, (const int[]){SIGTERM, SIGQUIT, SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU}[i]);
     sigprocmask(SIG_SETMASK, &blocked, NULL);
     sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_stop}, NULL);
     sigaction(SIGQUIT, &(struct sigaction){.sa_handler = on_stop}, NULL);
+    sigaction(SIGUSR1, &(struct sigaction){.sa_handler = on_cancel}, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_DFL);
-    sigemptyset(while_waiting);
-    sigaddset(while_waiting, SIGHUP);
-    sigaddset(while_waiting, SIGUSR1);
+    *while_waiting = blocked;
+    sigdelset(while_waiting, SIGTERM);
+    sigdelset(while_waiting, SIGQUIT);
 }
 
-int worker_run(const conf *c, const token_keys *keys, int listen_fd, board_slot *slot)
+void worker_loop(int listen_fd, bool (*handle_one)(FCGX_Request *fcgi, void *context), void *context)
 {
     sigset_t while_waiting;
     FCGX_Request fcgi;
     prepare_signals(&while_waiting);
-    if (FCGX_Init() != 0 || FCGX_InitRequest(&fcgi, listen_fd, 0) != 0) return EXIT_FAILURE;
-    arena *a = arena_new();
-    db *d = db_new(c);
-    db_ready(d); /* if the database is away now, requests will say so */
-    atomic_store(&slot->connects, db_connects(d));
-    atomic_store(&slot->stage, -1);
+    if (FCGX_Init() != 0 || FCGX_InitRequest(&fcgi, listen_fd, 0) != 0) return;
     while (!stopping) {
         struct pollfd p = {.fd = listen_fd, .events = POLLIN};
         if (ppoll(&p, 1, NULL, &while_waiting) < 0 || stopping) continue;
         int accepted = FCGX_Accept_r(&fcgi);
-        if (accepted == -EAGAIN || accepted == -EWOULDBLOCK) continue; /* another worker was faster */
-        if (accepted < 0) break;
-        request r = {.a = a, .conf = c, .keys = keys, .db = d, .fcgi = &fcgi, .started_us = clock_monotonic_us()};
-        r.reply.a = a;
-        request_process(&r, slot);
-        fcgi.keepConnection = 0; /* a kept connection would pin this worker to it */
-        FCGX_Finish_r(&fcgi);
-        arena_reset(a);
+        if (accepted == -EAGAIN || accepted == -EWOULDBLOCK || accepted == -EINTR) continue; /* another one was faster */
+        if (accepted < 0 || !handle_one(&fcgi, context)) break;
     }
     FCGX_Free(&fcgi, 1);
-    db_free(d);
-    arena_free(a);
+}
+
+int worker_run(const conf *c, const token_keys *keys, int listen_fd, board *b, board_slot *slot)
+{
+    worker w = {.conf = c, .keys = keys, .arena = arena_new(), .db = db_new(c), .board = b, .slot = slot};
+    srand((unsigned)getpid());
+    if (c->max_requests > 0) /* give or take a tenth, so that they are not all replaced at once */
+        w.share = (uint64_t)(c->max_requests - c->max_requests / 10 + rand() % (c->max_requests / 5 + 1));
+    db_interrupt(w.db, &cancelled);
+    db_ready(w.db); /* if the database is away now, requests will say so */
+    atomic_store(&slot->stage, STAGE_IDLE);
+    worker_loop(listen_fd, handle, &w);
+    db_free(w.db);
+    arena_free(w.arena);
     return EXIT_SUCCESS;
 }

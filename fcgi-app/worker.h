@@ -6,8 +6,13 @@
 #include "conf.h"
 #include "token.h"
 
-/* Serves requests from `listen_fd` until it is told to stop (SIGTERM or SIGQUIT: after the current request). Returns the
- * exit code of the process. */
-int worker_run(const conf *c, const token_keys *keys, int listen_fd, board_slot *slot);
+struct FCGX_Request;
+
+/* Accepts FastCGI requests on `listen_fd` and hands each to `handle` until it returns false or the process is told to stop
+ * (SIGTERM or SIGQUIT, after the current request). */
+void worker_loop(int listen_fd, bool (*handle)(struct FCGX_Request *fcgi, void *context), void *context);
+
+/* Serves requests until it is told to stop or has served its share. Returns the exit code of the process. */
+int worker_run(const conf *c, const token_keys *keys, int listen_fd, board *b, board_slot *slot);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "json.h"
+#include "log.h"
 #include "operation.h"
 #include "resolve.h"
 
@@ -348,6 +349,25 @@ static void write_reply(const batch *b, bool wrote, strbuf *reply)
     json_write_instant(reply, "serverTime", clock_now());
 }
 
+/* For the metrics and the log, once it is done. */
+static void tally_results(batch *b)
+{
+    static const char *const outcomes[] = {"success", "conflict", "failed", "duplicate"};
+    for (size_t i = 0; i < b->count; i++) {
+        const operation *op = &b->ops[i];
+        outcome_status status = b->outcomes[i].status;
+        b->c->tally.operations[op->type_name ? (int)op->type : 3][status]++;
+        log_begin(status == OUTCOME_FAILED ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "operation");
+        log_str("requestId", b->c->id);
+        log_str("type", op->type_name);
+        log_str("entity", op->kind ? op->kind->name : NULL);
+        log_str("entityId", op->entity_id);
+        log_str("status", outcomes[status]);
+        log_end();
+    }
+    conflict_tally(&b->r.log, b->c);
+}
+
 static batch batch_new(call *c)
 {
     return (batch){.c = c, .first = new_index(c->a), .ledger = new_index(c->a), .r = resolver_new(c->a, c->conf, 0, 0)};
@@ -364,7 +384,9 @@ static rc run(batch *b, bool *wrote)
     }
     for (size_t i = 0; i < b->count; i++) write_result(b, i);
     *wrote = b->recorded > 0 || (b->queued && b->count > 0);
-    return *wrote ? store(b) : roll_back(b);
+    code = *wrote ? store(b) : roll_back(b);
+    if (code == RC_OK) tally_results(b);
+    return code;
 }
 
 rc batch_run(call *c, const char *body, size_t len, strbuf *reply)

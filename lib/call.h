@@ -15,6 +15,12 @@
 
 enum { CALL_DETAILS = 100 }; /* most rows in `details` of an error */
 
+/* What a call did, for the metrics. */
+typedef struct tally {
+    uint32_t operations[4][4]; /* create, update, delete, unreadable × success, conflict, failed, duplicate */
+    uint32_t conflicts[4];     /* client, server, merged, open */
+} tally;
+
 typedef struct call {
     arena *a;
     const conf *conf;
@@ -27,6 +33,8 @@ typedef struct call {
     int detail_count;
     bool committing; /* the commit was sent: the request may not be tried again */
     const char *etag; /* set by a pull, NULL otherwise */
+    const char *id;   /* of the request, for log events; or NULL */
+    tally tally;
 } call;
 
 /* Notes why a request is refused and returns `code`, so that a refusal is one line. */

@@ -24,10 +24,28 @@ const conf_row conf_rows[] = {
     STRING("server.socket_group", socket_group, "", "Group of the socket, usually that of nginx; empty: unchanged."),
     INTEGER("server.backlog", backlog, "1024", 1, 65535, "connections",
             "Connections that may wait for a worker; the kernel caps it at net.core.somaxconn."),
+    STRING("server.status_socket", status_socket, "/run/booky-sync-status.sock",
+           "Unix socket for the status page, the ping and the metrics; empty: none."),
+    CHOICE("pool.mode", mode, "static", "static,dynamic", "Whether the number of workers follows the load."),
     INTEGER("pool.workers", workers, NULL, 1, 1024, "processes",
-            "Worker processes, each with one database connection; unset: twice the number of cores."),
+            "Worker processes (with dynamic: at the most), each with one database connection; unset: twice the number of cores."),
+    INTEGER("pool.min_spare", min_spare, "1", 1, 1024, "processes", "With dynamic: fewer idle workers start new ones."),
+    INTEGER("pool.max_spare", max_spare, "4", 1, 1024, "processes", "With dynamic: more idle workers end some."),
+    INTEGER("pool.max_requests", max_requests, "100000", 0, 1000000000, "requests",
+            "A worker is replaced after that many, give or take a tenth; 0: never."),
+    INTEGER("pool.request_timeout", request_timeout, "30", 0, 3600, "seconds",
+            "A request that takes longer is cancelled and answered with 503; 0: no limit. Keep nginx's fastcgi_read_timeout "
+            "above it."),
+    INTEGER("pool.slow_log", slow_log, "1000", 0, 3600000, "milliseconds",
+            "A request that takes longer is logged with the stage and the statement that took the time; 0: off."),
     INTEGER("pool.drain_timeout", drain_timeout, "30", 0, 3600, "seconds",
             "How long a stopping worker may take to finish its request."),
+    INTEGER("pool.start_timeout", start_timeout, "30", 1, 3600, "seconds",
+            "A reload whose new workers are not ready by then is given up, and the old ones stay."),
+    INTEGER("pool.emergency_restart_threshold", emergency_restart_threshold, "10", 0, 1000, "crashes",
+            "That many within the interval restart the whole pool; 0: off."),
+    INTEGER("pool.emergency_restart_interval", emergency_restart_interval, "60", 1, 86400, "seconds",
+            "The interval of emergency_restart_threshold."),
     STRING("database.dsn", dsn, "dbname=booky", "libpq connection string of the workers' role."),
     STRING("database.password_file", password_file, "", "File that holds the password of database.dsn; empty: none."),
     STRING("database.admin_dsn", admin_dsn, "dbname=booky", "libpq connection string of the owner, for migrate."),
@@ -47,6 +65,9 @@ const conf_row conf_rows[] = {
     INTEGER("limits.operations", operations, "1000", 1, 100000, "operations", "Most operations in one request."),
     INTEGER("limits.entity", entity, "1048576", KIB, 64 * MIB, "bytes", "Largest entity, as JSON text."),
     INTEGER("limits.depth", depth, "64", 4, 512, "levels", "Deepest nesting of JSON."),
+    INTEGER("rate.requests", rate_requests, "0", 0, 1000000000, "requests",
+            "Requests a user may make in a window, counted exactly and over all hosts; 0: leave limiting to nginx."),
+    INTEGER("rate.window", rate_window, "900", 1, 86400, "seconds", "Length of the window."),
     CHOICE("sync.conflict_resolution", conflict_resolution, "merge", "merge,local,server,manual",
            "How a conflict is settled when the operation does not say."),
     INTEGER("sync.clock_skew", clock_skew, "300", 0, 86400, "seconds",
@@ -193,6 +214,15 @@ bool conf_load(conf *c, const char *path, char *fault, size_t fault_size)
     if (c->workers == 0) {
         long cores = sysconf(_SC_NPROCESSORS_ONLN);
         c->workers = cores > 0 ? 2 * cores : 2;
+    }
+    if (c->min_spare > c->max_spare || c->max_spare > c->workers) {
+        bool order = c->min_spare > c->max_spare;
+        const char *name = order ? "pool.min_spare" : "pool.max_spare";
+        if (strcmp(c->mode, "dynamic") != 0) return true;
+        snprintf(fault, fault_size, "%s: %lld is above %s, which is %lld", name,
+                 (long long)(order ? c->min_spare : c->max_spare), order ? "pool.max_spare" : "pool.workers",
+                 (long long)(order ? c->max_spare : c->workers));
+        return false;
     }
     return true;
 }

@@ -15,9 +15,18 @@ typedef struct conf {
     int64_t socket_mode;       /* octal file mode of that socket */
     const char *socket_group;  /* its group, "" for the process's own */
     int64_t backlog;           /* connections that may wait */
+    const char *status_socket; /* path of the socket for status, ping and metrics; "" for none */
     /* [pool] */
-    int64_t workers;           /* processes; 0 only until conf_load has put twice the number of cores in its place */
+    const char *mode;          /* static or dynamic */
+    int64_t workers;           /* processes at the most; 0 only until conf_load has put twice the number of cores there */
+    int64_t min_spare, max_spare; /* dynamic: idle processes */
+    int64_t max_requests;      /* after which a worker is replaced; 0 never */
+    int64_t request_timeout;   /* seconds; 0 none */
+    int64_t slow_log;          /* milliseconds; 0 off */
     int64_t drain_timeout;     /* seconds that a stopping worker may finish its request in */
+    int64_t start_timeout;     /* seconds that a reload waits for its new workers */
+    int64_t emergency_restart_threshold; /* crashes that restart the pool; 0 off */
+    int64_t emergency_restart_interval;  /* seconds they must fall into */
     /* [database] */
     const char *dsn;           /* libpq connection string of the worker's role */
     const char *password_file; /* holds the password, "" for none */
@@ -36,6 +45,9 @@ typedef struct conf {
     int64_t operations;        /* operations in a request */
     int64_t entity;            /* bytes of one entity as JSON */
     int64_t depth;             /* nesting levels of JSON */
+    /* [rate] */
+    int64_t rate_requests;     /* requests a user may make in a window; 0: no limit of the application's own */
+    int64_t rate_window;       /* seconds */
     /* [sync] */
     const char *conflict_resolution; /* merge, local, server or manual */
     int64_t clock_skew;        /* seconds a timestamp may be ahead of the server */

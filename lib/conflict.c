@@ -2,7 +2,9 @@
 
 #include <string.h>
 
+#include "clock.h"
 #include "json.h"
+#include "log.h"
 #include "merge.h"
 
 const char *conflict_reason_name(conflict_reason reason)
@@ -122,4 +124,26 @@ void conflict_write(const conflict_log *log, size_t index, int64_t stamp, strbuf
     write_instant(out, "localTimestamp", row->local_at);
     write_instant(out, "serverTimestamp", row->server_at);
     strbuf_putc(out, '}');
+}
+
+void conflict_tally(const conflict_log *log, call *c)
+{
+    static const char *const names[] = {"client", "server", "merged"};
+    char text[CLOCK_TEXT];
+    for (size_t i = 0; i < log->count; i++) {
+        const conflict *row = &log->list[i];
+        int which = 3;
+        for (int j = 0; row->resolution && j < 3; j++)
+            if (strcmp(row->resolution, names[j]) == 0) which = j;
+        c->tally.conflicts[which]++;
+        log_begin(LOG_LEVEL_INFO, "conflict");
+        log_str("requestId", c->id);
+        log_str("entity", row->kind);
+        log_str("entityId", row->entity_id);
+        log_str("reason", conflict_reason_name(row->reason));
+        log_str("resolution", row->resolution ? row->resolution : "open");
+        log_str("localTimestamp", clock_format(row->local_at, text));
+        if (row->server_at != MERGE_NEVER) log_str("serverTimestamp", clock_format(row->server_at, text));
+        log_end();
+    }
 }

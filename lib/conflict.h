@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "arena.h"
+#include "call.h"
 #include "db.h"
 
 /* Why there was a conflict; the name is stored. */
@@ -55,6 +56,9 @@ void conflict_close(conflict_log *log, const char *kind, const char *id, conflic
 
 /* Sends SQL_CONFLICTS_CLOSE and SQL_CONFLICTS_WRITE as far as there is something to send; returns how many were sent. */
 int conflict_send(conflict_log *log, db *d, const char *user, int64_t stamp);
+
+/* Counts and logs the conflicts. */
+void conflict_tally(const conflict_log *log, call *c);
 
 /* Appends ConflictInfo with the conflict's id, as a JSON object. */
 void conflict_write(const conflict_log *log, size_t index, int64_t stamp, strbuf *out);

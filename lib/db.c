@@ -11,7 +11,7 @@
 #include "clock.h"
 #include "log.h"
 
-enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 2000, DEADLINE_MARGIN_MS = 5000, PIPELINE_MAX = 32 };
+enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 2000, DEADLINE_MARGIN_MS = 5000, PIPELINE_MAX = 32, WAKE_MS = 1000 };
 
 struct db {
     const conf *conf;
@@ -25,6 +25,9 @@ struct db {
     int64_t deadline_us;
     int64_t retry_at_us, backoff_ms;
     uint64_t round_trips, connects;
+    const volatile sig_atomic_t *interrupt;
+    const char *slowest;
+    int64_t slowest_us;
 };
 
 /* Parameters */
@@ -135,6 +138,23 @@ bool db_lost(const db *d)
     return d->lost;
 }
 
+void db_interrupt(db *d, const volatile sig_atomic_t *flag)
+{
+    d->interrupt = flag;
+}
+
+const char *db_slowest(const db *d, int64_t *us)
+{
+    *us = d->slowest_us;
+    return d->slowest;
+}
+
+void db_watch_reset(db *d)
+{
+    d->slowest = NULL;
+    d->slowest_us = 0;
+}
+
 uint64_t db_round_trips(const db *d)
 {
     return d->round_trips;
@@ -232,18 +252,31 @@ void db_send(db *d, sql_id id, const db_param *params)
     d->sent[d->count++] = id;
 }
 
+static bool interrupted(db *d)
+{
+    if (!d->interrupt || !*d->interrupt) return false;
+    char fault[256];
+    PGcancel *cancel = PQgetCancel(d->conn);
+    if (cancel) PQcancel(cancel, fault, sizeof fault);
+    PQfreeCancel(cancel);
+    log_event(LOG_LEVEL_WARN, "database", "statement cancelled: the request took too long");
+    return true;
+}
+
 /* Waits until the socket is readable, or writable while there is something left to send. */
 static bool wait_socket(db *d)
 {
     int unsent = PQflush(d->conn);
     if (unsent < 0) return false;
+    if (interrupted(d)) return false;
     int64_t left_ms = (d->deadline_us - clock_monotonic_us()) / 1000;
     if (left_ms <= 0) {
         log_event(LOG_LEVEL_ERROR, "database", "no answer within the deadline; connection dropped");
         return false;
     }
+    /* Woken now and then, for a signal that comes just before poll would otherwise wait the whole time. */
     struct pollfd p = {PQsocket(d->conn), (short)(POLLIN | (unsent ? POLLOUT : 0)), 0};
-    int ready = poll(&p, 1, (int)left_ms);
+    int ready = poll(&p, 1, left_ms < WAKE_MS ? (int)left_ms : WAKE_MS);
     if (ready < 0 && errno != EINTR) return false;
     return !(p.revents & (POLLIN | POLLERR | POLLHUP)) || PQconsumeInput(d->conn) == 1;
 }
@@ -326,6 +359,14 @@ static bool end_statement(db *d)
     return ok;
 }
 
+static void watch(db *d, sql_id id, int64_t from)
+{
+    int64_t us = clock_monotonic_us() - from;
+    if (us <= d->slowest_us) return;
+    d->slowest_us = us;
+    d->slowest = sql_statements[id].name;
+}
+
 rc db_take(db *d, arena *a, PGresult **result)
 {
     bool ok;
@@ -335,7 +376,9 @@ rc db_take(db *d, arena *a, PGresult **result)
         return d->failed;
     }
     sql_id id = d->sent[d->taken++];
+    int64_t from = clock_monotonic_us();
     PGresult *r = next_result(d, &ok);
+    watch(d, id, from);
     if (!r) {
         fail_lost(d, "waiting");
         return d->failed;

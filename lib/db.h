@@ -10,6 +10,7 @@
 #define BOOKY_DB_H
 
 #include <libpq-fe.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -87,6 +88,13 @@ void db_drop(db *d);
 
 /* Whether the connection broke (so that a request that has not begun to commit may be tried once more). */
 bool db_lost(const db *d);
+
+/* While *flag is set, waiting for the server ends: the running statement is cancelled and the connection dropped. */
+void db_interrupt(db *d, const volatile sig_atomic_t *flag);
+
+/* The statement that was waited for longest since db_watch_reset, and how long; NULL when there was none. */
+const char *db_slowest(const db *d, int64_t *us);
+void db_watch_reset(db *d);
 
 /* Round trips and connections made since db_new. */
 uint64_t db_round_trips(const db *d);

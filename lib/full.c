@@ -234,7 +234,8 @@ static rc check_begun(full *f, const PGresult *clock, const PGresult *plan)
     if (!f->if_match) return RC_OK;
     int64_t epoch = db_column_int(clock, 0, 2, 0), previous = db_column_int(clock, 0, 4, 0);
     position_read(f->c->a, f->if_match, &p);
-    if (p.stamp == previous && (p.epoch == epoch || previous == 0)) return RC_OK;
+    bool whole = *p.kind == '\0'; /* else more pages were behind that cursor */
+    if (whole && p.stamp == previous && (p.epoch == epoch || previous == 0)) return RC_OK;
     return call_fail(f->c, RC_CONFLICT, "If-Match: the server has moved on since that cursor; pull first");
 }
 
@@ -287,7 +288,36 @@ static void forget_deleted(full *f, resolver *r, arena *a)
     }
 }
 
-static rc apply_item(full *f, resolver *r, const operation *op, size_t number, bool *destructive)
+/* Which of the entities that were loaded are live, by their place in the set. */
+static bool *live_ones(const entity_set *set, arena *a)
+{
+    bool *live = arena_alloc(a, set->count * sizeof *live);
+    for (size_t i = 0; i < set->count; i++) live[i] = set->list[i]->status == ENTITY_LIVE;
+    return live;
+}
+
+/* Whether the first `count` entities are no longer what they were where they were live: replaced, or displaced by another
+ * one (one rating per book). */
+static bool any_changed(const entity_set *set, const bool *live, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (live[i] && set->list[i]->dirty) return true;
+    return false;
+}
+
+static bool is_there(const entity *e)
+{
+    return e->status == ENTITY_LIVE || e->status == ENTITY_INCOMPLETE;
+}
+
+/* Whether an item brings nothing: no time of an edit, and no value that differs. */
+static bool brings_nothing(const entity *e, const operation *op)
+{
+    const merge_edit edit = {MERGE_PATCH, op->data, merge_next(e->state)};
+    return e->status == ENTITY_LIVE && op->at == MERGE_NEVER && merge_apply(e->state, &edit, true).differing == 0;
+}
+
+static rc apply_item(full *f, resolver *r, const operation *op, size_t number)
 {
     outcome out = {0};
     if (!f->merge) {
@@ -295,14 +325,13 @@ static rc apply_item(full *f, resolver *r, const operation *op, size_t number, b
         f->created += what == REPLACED_CREATED;
         f->updated += what == REPLACED_UPDATED;
         f->unchanged += what == REPLACED_NOTHING;
-        *destructive |= what == REPLACED_UPDATED;
         return RC_OK;
     }
-    entity_status before = entity_get(&r->entities, op->kind, op->stored_id)->status;
-    resolve_operation(r, op, number, f->items[number].path, &out);
+    entity *e = entity_get(&r->entities, op->kind, op->stored_id);
+    bool was_there = is_there(e), nothing = brings_nothing(e, op);
+    if (!nothing) resolve_operation(r, op, number, f->items[number].path, &out);
     if (out.status == OUTCOME_FAILED) return call_fail(f->c, out.failed, "%s", arena_strdup(f->c->a, out.message));
-    bool was_there = before == ENTITY_LIVE || before == ENTITY_INCOMPLETE;
-    if (!out.entity->dirty) f->unchanged++;
+    if (nothing || !e->dirty || (!was_there && !is_there(e))) f->unchanged++; /* the last: it stays deleted */
     else if (was_there) f->updated++;
     else f->created++;
     return RC_OK;
@@ -329,6 +358,7 @@ static rc store_chunk(full *f, resolver *r, arena *a, bool first, bool destructi
         statements++;
     }
     f->conflicts += r->log.count;
+    if (write) conflict_tally(&r->log, c);
     if (write) statements += conflict_send(&r->log, c->db, c->user, f->stamp);
     if (last) {
         bool commit = write && f->created + f->updated + f->deleted + (long long)f->conflicts > 0;
@@ -354,15 +384,18 @@ static rc run(full *f)
     for (size_t from = 0, end; code == RC_OK; from = end) {
         operation *ops;
         PGresult *entities;
-        bool destructive = false, first = from == 0;
+        bool first = from == 0;
         end = chunk_end(f, from);
         if ((code = read_chunk(f, a, from, end, &ops)) != RC_OK) break;
         if ((code = load_chunk(f, a, ops, end - from, !first || f->snapshot, &entities)) != RC_OK) break;
         resolver r = resolver_new(a, c->conf, f->stamp, f->conflicts);
         r.device = f->device;
         entity_load(&r.entities, entities);
+        size_t loaded = r.entities.count;
+        const bool *live = live_ones(&r.entities, a);
         forget_deleted(f, &r, a);
-        for (size_t i = from; i < end && code == RC_OK; i++) code = apply_item(f, &r, &ops[i - from], i, &destructive);
+        for (size_t i = from; i < end && code == RC_OK; i++) code = apply_item(f, &r, &ops[i - from], i);
+        bool destructive = any_changed(&r.entities, live, loaded);
         if (code == RC_OK) code = store_chunk(f, &r, a, first, destructive, end == f->count);
         arena_reset(a);
         if (end == f->count) break;

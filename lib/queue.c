@@ -32,13 +32,22 @@ static void write_operation(const PGresult *r, int row, bool whole, strbuf *out)
     strbuf_putc(out, '}');
 }
 
+/* The operation is the whole body, so that its members' paths begin with a dot. */
+static rc refuse(call *c, const operation *op)
+{
+    const char *where = op->where + (*op->where == '.');
+    if (!*where) return call_fail(c, op->failed, "the body: %s", op->reason);
+    call_detail(c, where, op->reason);
+    return call_fail(c, op->failed, "%s: %s", where, op->reason);
+}
+
 static rc read_one(call *c, const char *body, size_t len, operation *op, const json_slice **data)
 {
     json_fault fault;
     json_slice *parts;
     size_t count;
     if (!operation_read(c->a, c->conf, body, len, "", op, &fault)) return call_bad_json(c, "", &fault);
-    if (op->failed != RC_OK) return call_fail(c, op->failed, "%s", op->message + (*op->message == '.'));
+    if (op->failed != RC_OK) return refuse(c, op);
     if (op->type == OPERATION_DELETE || !json_split(c->a, '{', body, len, SIZE_MAX, &parts, &count, &fault)) return RC_OK;
     for (size_t i = 0; i < count; i++)
         if (strcmp(parts[i].key, "data") == 0) *data = &parts[i];
@@ -49,25 +58,29 @@ rc queue_add(call *c, const char *body, size_t len, bool *created, strbuf *reply
 {
     operation op;
     const json_slice *data = NULL;
-    PGresult *added, *stored;
+    PGresult *ledger, *added, *stored;
     rc code = read_one(c, body, len, &op, &data);
     if (code != RC_OK) return code;
+    db_array ids = db_array_new(c->a, DB_TEXT);
+    db_array_text(&ids, op.id);
     db_param user = db_text(c->user), id = db_text(op.id);
     db_param at = op.at == MERGE_NEVER ? db_null() : db_int(c->a, op.at);
     db_param hash = {(const char *)op.hash, sizeof op.hash, true};
     db_param text = data ? db_text(arena_strndup(c->a, data->text, data->len)) : db_null();
     code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN}, {.id = SQL_IDENTIFY, .params = &user},
                   {.id = SQL_CLOCK_ADVANCE, .params = &user},
+                  {.id = SQL_LEDGER_READ, .params = DB_PARAMS(user, db_array_param(&ids)), .result = &ledger},
                   {.id = SQL_QUEUE_ADD, .result = &added,
                    .params = DB_PARAMS(user, id, at, db_text(op.type_name), db_text(op.kind->name), db_text(op.entity_id), hash, text)},
                   {.id = SQL_QUEUE_GET, .params = DB_PARAMS(user, id), .result = &stored});
     if (code != RC_OK) return code;
-    *created = PQntuples(added) == 1;
+    bool reused = !operation_repeats(&op, db_column(stored, 0, HASH)) ||
+                  (PQntuples(ledger) > 0 && !operation_repeats(&op, db_column(ledger, 0, 1)));
+    *created = PQntuples(added) == 1 && !reused;
     c->committing = *created;
     code = DB_RUN(c->db, c->a, {.id = *created ? SQL_COMMIT : SQL_ROLLBACK}); /* a repeat changes nothing */
     if (code != RC_OK) return code;
-    if (!operation_repeats(&op, db_column(stored, 0, HASH)))
-        return call_fail(c, RC_CONFLICT, "id: this id was used for another operation");
+    if (reused) return call_fail(c, RC_CONFLICT, "id: this id was used for another operation");
     strbuf_putc(reply, '{');
     json_write_bool(reply, "success", true);
     json_write_name(reply, "operation");

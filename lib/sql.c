@@ -235,7 +235,8 @@ const sql_statement sql_statements[SQL_COUNT] = {
                    " d AS (DELETE FROM conflicts WHERE user_id = $1::text RETURNING 1),"
                    " e AS (DELETE FROM snapshot_entities WHERE user_id = $1::text RETURNING 1),"
                    " f AS (DELETE FROM snapshots WHERE user_id = $1::text RETURNING 1),"
-                   " g AS (DELETE FROM clocks WHERE user_id = $1::text RETURNING 1)"
+                   " g AS (DELETE FROM rate_windows WHERE user_id = $1::text),"
+                   " h AS (DELETE FROM clocks WHERE user_id = $1::text RETURNING 1)"
                    " SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b), (SELECT count(*) FROM c),"
                    " (SELECT count(*) FROM d), (SELECT count(*) FROM f)"},
 
@@ -259,6 +260,17 @@ const sql_statement sql_statements[SQL_COUNT] = {
          " AND (SELECT clock IS DISTINCT FROM $8::bigint AND coalesce(epoch = $9::bigint, true)"
          " FROM clocks WHERE user_id = $1::text)"
          " ORDER BY updated_at, kind, entity_id LIMIT $7::bigint"},
+
+    /* Counts a request in the user's window of $2 milliseconds. */
+    [SQL_RATE] = {"rate", SQL_ONE, 2,
+                  "INSERT INTO rate_windows AS r (user_id, started, n) VALUES ($1::text, " NOW_MS ", 1)"
+                  " ON CONFLICT (user_id) DO UPDATE SET"
+                  " n = CASE WHEN r.started <= excluded.started - $2::bigint THEN 1 ELSE r.n + 1 END,"
+                  " started = CASE WHEN r.started <= excluded.started - $2::bigint THEN excluded.started ELSE r.started END"
+                  " RETURNING n, started + $2::bigint - " NOW_MS},
+
+    /* Over all users: see the function. */
+    [SQL_TOTALS] = {"totals", SQL_ONE, 0, "SELECT waiting, review, open FROM totals()"},
 
     [SQL_PING] = {"ping", SQL_ONE, 0, "SELECT 1"},
 };

@@ -42,6 +42,8 @@ typedef enum sql_id {
     SQL_STATUS,
     SQL_PULL,
     SQL_PING,
+    SQL_RATE,
+    SQL_TOTALS,
     SQL_COUNT
 } sql_id;
 

@@ -16,5 +16,22 @@ tests_unit_unit_SOURCES = \
 tests_unit_unit_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_unit_unit_LDADD = libbooky.a $(CHECK_LIBS) $(BOOKY_LIBS) -lm
 
+# The same against a database: needs BOOKY_TEST_DSN and BOOKY_TEST_ADMIN_DSN, hence not in `make check`.
+if HAVE_CHECK
+check_PROGRAMS += tests/db/dbtest
+endif
+tests_db_dbtest_SOURCES = \
+	tests/db/main.c \
+	tests/db/harness.c tests/db/harness.h \
+	tests/db/test_clocks.c \
+	tests/db/test_connection.c \
+	tests/db/test_devices.c \
+	tests/db/test_history.c \
+	tests/db/test_isolation.c \
+	tests/db/test_plans.c \
+	tests/db/test_views.c
+tests_db_dbtest_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+tests_db_dbtest_LDADD = libbooky.a $(CHECK_LIBS) $(BOOKY_LIBS) -lm
+
 # Tests over HTTP need a server; `./dev check` starts one.
 EXTRA_DIST += tests/http tests/nginx

@@ -143,8 +143,8 @@ START_TEST(random_instants_agree_with_the_system_and_read_back)
         struct tm t;
         gmtime_r(&seconds, &t);
         char out[CLOCK_TEXT], system[128];
-        snprintf(system, sizeof system, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday,
-                 t.tm_hour, t.tm_min, t.tm_sec, (int)milli);
+        snprintf(system, sizeof system, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", t.tm_year + 1900, t.tm_mon + 1,
+                 t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec, (int)milli);
         HOLDS(strcmp(clock_format(ms, out), system) == 0, "%s, the system says %s", out, system);
         HOLDS(clock_parse(out, &back) && back == ms, "%s reads as %lld", out, (long long)back);
         HOLDS(back == (int64_t)timegm(&t) * 1000 + milli, "%s reads as %lld", out, (long long)back);

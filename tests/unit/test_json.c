@@ -85,7 +85,8 @@ static const struct {
     {"digits that no double holds are not kept", "0.1000000000000000055511151231257827", "0.1"},
     {"true, false and null", "[true,false,null]", "[true,false,null]"},
     {"empty containers", "{\"a\":{},\"b\":[]}", "{\"a\":{},\"b\":[]}"},
-    {"members keep their order", "{\"z\":1,\"a\":2,\"m\":{\"y\":3,\"b\":4}}", "{\"z\":1,\"a\":2,\"m\":{\"y\":3,\"b\":4}}"},
+    {"members keep their order", "{\"z\":1,\"a\":2,\"m\":{\"y\":3,\"b\":4}}",
+     "{\"z\":1,\"a\":2,\"m\":{\"y\":3,\"b\":4}}"},
     {"white space goes", " [ 1 ,\t{ \"a\" :\r\n2 } ] ", "[1,{\"a\":2}]"},
     {"the empty string, as name and value", "{\"\":\"\"}", "{\"\":\"\"}"},
     {"short escapes", "\"\\\"\\\\\\b\\f\\n\\r\\t\"", "\"\\\"\\\\\\b\\f\\n\\r\\t\""},
@@ -95,10 +96,12 @@ static const struct {
     {"an escaped letter", "\"\\u0061\"", "\"a\""},
     {"two bytes", "\"\\u00e9\xC3\xA9\"", "\"\xC3\xA9\xC3\xA9\""},
     {"three bytes", "\"\\u20AC\xE2\x82\xAC\"", "\"\xE2\x82\xAC\xE2\x82\xAC\""},
-    {"an emoji, raw and as a surrogate pair", "\"\xF0\x9F\x93\x9A\\ud83d\\uDCDA\"", "\"\xF0\x9F\x93\x9A\xF0\x9F\x93\x9A\""},
+    {"an emoji, raw and as a surrogate pair", "\"\xF0\x9F\x93\x9A\\ud83d\\uDCDA\"",
+     "\"\xF0\x9F\x93\x9A\xF0\x9F\x93\x9A\""},
     {"the last character", "\"\\udbff\\udfff\"", "\"\xF4\x8F\xBF\xBF\""},
     {"characters beside the surrogates", "\"\\ud7ff\\ue000\"", "\"\xED\x9F\xBF\xEE\x80\x80\""},
-    {"what browsers' scripts trip over", "\"\xE2\x80\xA8\xE2\x80\xA9\xEF\xBB\xBF\"", "\"\xE2\x80\xA8\xE2\x80\xA9\xEF\xBB\xBF\""},
+    {"what browsers' scripts trip over", "\"\xE2\x80\xA8\xE2\x80\xA9\xEF\xBB\xBF\"",
+     "\"\xE2\x80\xA8\xE2\x80\xA9\xEF\xBB\xBF\""},
     {"combining and right-to-left marks", "\"e\xCC\x81\xE2\x80\xAE\"", "\"e\xCC\x81\xE2\x80\xAE\""},
     {"names are escaped too", "{\"a\\\"\\n\xC3\xA9\":1}", "{\"a\\\"\\n\xC3\xA9\":1}"},
 };
@@ -152,8 +155,10 @@ static const struct {
     {"a name twice, once escaped", TEXT("{\"a\":1,\"\\u0061\":2}"), JSON_FAULT_UNKEEPABLE, ".\\u0061"},
     {"a name twice, deep down", TEXT("{\"x\":[{},{\"b\":1,\"c\":[],\"b\":2}]}"), JSON_FAULT_UNKEEPABLE, ".x[1].b"},
     {"the empty name twice", TEXT("{\"\":1,\"\":2}"), JSON_FAULT_UNKEEPABLE, "."},
-    {"the path skips what was closed", TEXT("[{\"a\":1},{\"b\":2,\"c\":[[0],[1e400]]}]"), JSON_FAULT_UNKEEPABLE, "[1].c[1][0]"},
-    {"punctuation in strings does not lead astray", TEXT("{\"a,b\":[\"x,y\",\"]}\\\"\",1e400]}"), JSON_FAULT_UNKEEPABLE, ".a,b[2]"},
+    {"the path skips what was closed", TEXT("[{\"a\":1},{\"b\":2,\"c\":[[0],[1e400]]}]"), JSON_FAULT_UNKEEPABLE,
+     "[1].c[1][0]"},
+    {"punctuation in strings does not lead astray", TEXT("{\"a,b\":[\"x,y\",\"]}\\\"\",1e400]}"), JSON_FAULT_UNKEEPABLE,
+     ".a,b[2]"},
     {"a path shows ASCII only", TEXT("{\"na\xC3\xAFve\":1e400}"), JSON_FAULT_UNKEEPABLE, ".na??ve"},
 
     {"nothing", TEXT(""), JSON_FAULT_SYNTAX, ""},
@@ -300,7 +305,8 @@ START_TEST(random_doubles_are_written_shortest)
         check_double(ldexp(1, (int)(rnd() % 2098) - 1074));
         if (i % 1000 == 0) arena_reset(a);
     }
-    const double edges[] = {DBL_MIN, DBL_MAX, DBL_TRUE_MIN, DBL_EPSILON, nextafter(DBL_MIN, 0), nextafter(1, 2), 0.1 + 0.2};
+    const double edges[] = {DBL_MIN,         DBL_MAX,  DBL_TRUE_MIN, DBL_EPSILON, nextafter(DBL_MIN, 0),
+                            nextafter(1, 2), 0.1 + 0.2};
     for (size_t i = 0; i < COUNT(edges); i++) check_double(edges[i]);
 }
 END_TEST
@@ -312,10 +318,15 @@ START_TEST(every_character_comes_back_byte_for_byte)
         strbuf in = STRBUF(a), out = STRBUF(a);
         for (unsigned u = c; u < c + 0x100 && u <= 0x10FFFF; u++) {
             if (u >= 0xD800 && u < 0xE000) continue;
-            if (u < 0x80) strbuf_putc(&in, (char)u);
-            else if (u < 0x800) strbuf_printf(&in, "%c%c", 0xC0 | u >> 6, 0x80 | (u & 63));
-            else if (u < 0x10000) strbuf_printf(&in, "%c%c%c", 0xE0 | u >> 12, 0x80 | (u >> 6 & 63), 0x80 | (u & 63));
-            else strbuf_printf(&in, "%c%c%c%c", 0xF0 | u >> 18, 0x80 | (u >> 12 & 63), 0x80 | (u >> 6 & 63), 0x80 | (u & 63));
+            if (u < 0x80)
+                strbuf_putc(&in, (char)u);
+            else if (u < 0x800)
+                strbuf_printf(&in, "%c%c", 0xC0 | u >> 6, 0x80 | (u & 63));
+            else if (u < 0x10000)
+                strbuf_printf(&in, "%c%c%c", 0xE0 | u >> 12, 0x80 | (u >> 6 & 63), 0x80 | (u & 63));
+            else
+                strbuf_printf(&in, "%c%c%c%c", 0xF0 | u >> 18, 0x80 | (u >> 12 & 63), 0x80 | (u >> 6 & 63),
+                              0x80 | (u & 63));
         }
         if (in.len == 0) continue;
         json_write_string(&out, in.data, in.len);
@@ -361,9 +372,11 @@ static const struct {
     {"white space everywhere", '{', TEXT(" { \"a\" : 1 ,\n\"b\"\t: [ 2 , 3 ] } "), 9, OK, "a=1|b=[ 2 , 3 ]|"},
     {"white space in an array", '[', TEXT("[ 1 , {\"a\" : 2} ]"), 9, OK, "1|{\"a\" : 2}|"},
     {"nested values stay whole", '[', TEXT("[[1,[2]],{\"a\":{\"b\":[]}},[]]"), 9, OK, "[1,[2]]|{\"a\":{\"b\":[]}}|[]|"},
-    {"punctuation in strings", '{', TEXT("{\"a,}\":\"]},{\\\"\",\"b\\\\\":\"\\\\\"}"), 9, OK, "a,}=\"]},{\\\"\"|b\\=\"\\\\\"|"},
+    {"punctuation in strings", '{', TEXT("{\"a,}\":\"]},{\\\"\",\"b\\\\\":\"\\\\\"}"), 9, OK,
+     "a,}=\"]},{\\\"\"|b\\=\"\\\\\"|"},
     {"an escaped name is decoded", '{', TEXT("{\"\\u0061\\n\":1}"), 9, OK, "a\n=1|"},
-    {"what the parts hold is not looked at", '[', TEXT("[1e400,\"\\u0000\",{x},\"\xFF\",1 2]"), 9, OK, "1e400|\"\\u0000\"|{x}|\"\xFF\"|1 2|"},
+    {"what the parts hold is not looked at", '[', TEXT("[1e400,\"\\u0000\",{x},\"\xFF\",1 2]"), 9, OK,
+     "1e400|\"\\u0000\"|{x}|\"\xFF\"|1 2|"},
     {"as many as allowed", '[', TEXT("[1,2,3]"), 3, OK, "1|2|3|"},
 
     {"one more than allowed", '[', TEXT("[1,2,3,4]"), 3, JSON_FAULT_COUNT, ""},
@@ -445,7 +458,8 @@ static bool reads_in_parts(const char *text, size_t len)
 
 START_TEST(taking_apart_and_reading_agree_on_random_texts)
 {
-    static const char *const pieces[] = {"{", "}", "[", "]", "\"", "\"a\"", "\"b\"", "\"a\":", "\"b\":", ",", ":", "1", " ", "\\", "\\u0061"};
+    static const char *const pieces[] = {
+        "{", "}", "[", "]", "\"", "\"a\"", "\"b\"", "\"a\":", "\"b\":", ",", ":", "1", " ", "\\", "\\u0061"};
     for (int i = 0, whole = 0; i < 500000 || whole < 1000; i++) {
         char text[64] = "";
         bool object = rnd() % 2;
@@ -567,7 +581,8 @@ START_TEST(characters_are_counted_not_bytes)
     static const struct {
         const char *text;
         size_t count;
-    } rows[] = {{"", 0}, {"abc", 3}, {"\xC3\xA9", 1}, {"e\xCC\x81", 2}, {"\xE2\x82\xAC!", 2}, {"\xF0\x9F\x93\x9A\x7F", 2}};
+    } rows[] = {{"", 0},          {"abc", 3},           {"\xC3\xA9", 1},
+                {"e\xCC\x81", 2}, {"\xE2\x82\xAC!", 2}, {"\xF0\x9F\x93\x9A\x7F", 2}};
     for (size_t i = 0; i < COUNT(rows); i++)
         ck_assert_msg(json_characters(rows[i].text, strlen(rows[i].text)) == rows[i].count, "%s", rows[i].text);
 }
@@ -589,8 +604,9 @@ START_TEST(members_are_written_with_their_commas)
     json_write_member(&b, "brace", "{");
     json_write_member(&b, "last", "");
     strbuf_puts(&b, "}");
-    ck_assert_str_eq(b.data, "{\"a\\\"\":\"x\\n\",\"none\":null,\"n\":-9223372036854775808,\"yes\":true,\"list\":[{\"no\":false}],"
-                             "\"at\":\"1970-01-01T00:00:00.000Z\",\"brace\":\"{\",\"last\":\"\"}");
+    ck_assert_str_eq(
+        b.data, "{\"a\\\"\":\"x\\n\",\"none\":null,\"n\":-9223372036854775808,\"yes\":true,\"list\":[{\"no\":false}],"
+                "\"at\":\"1970-01-01T00:00:00.000Z\",\"brace\":\"{\",\"last\":\"\"}");
 }
 END_TEST
 

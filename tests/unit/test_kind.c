@@ -49,19 +49,26 @@ static const struct {
     {"a book from a scanner", "book", WHOLE,
      "{'id':'import_123','title':'Emma','authors':['Jane Austen'],'isbn13':'','publishedYear':null,'pageCount':474,"
      "'languageCode':'languages/eng','format':'physical','addedAt':'2024-01-15T10:30:00.000Z','synced':false,"
-     "'retryCount':0,'priority':'high','needsSync':true,'localOnly':false}", NULL},
-    {"a book without any value", "book", WHOLE, "{'title':'Emma','format':null,'tags':null,'listPrice':null,'isEbook':null}", NULL},
+     "'retryCount':0,'priority':'high','needsSync':true,'localOnly':false}",
+     NULL},
+    {"a book without any value", "book", WHOLE,
+     "{'title':'Emma','format':null,'tags':null,'listPrice':null,'isEbook':null}", NULL},
     {"unknown members of any type", "book", WHOLE, "{'title':'Emma','x':1,'y':{'z':[null]},'':'','Title':5}", NULL},
     {"a rating", "rating", WHOLE, "{'bookId':'b1','stars':4.5,'review':'Good.'}", NULL},
     {"a tag without a colour", "tag", WHOLE, "{'name':'classics'}", NULL},
     {"a tag with one", "tag", WHOLE, "{'name':'classics','color':'#ff0000'}", NULL},
     {"a collection", "collection", WHOLE, "{'name':'Summer','bookIds':['b1']}", NULL},
-    {"a smart collection with a list of rules", "collection", WHOLE, "{'name':'Long','isSmart':true,'smartRules':[{'min':500}]}", NULL},
-    {"a smart collection with a tree of rules", "collection", WHOLE, "{'name':'Long','isSmart':true,'smartRules':{'all':[]}}", NULL},
-    {"a reading log", "readingLog", WHOLE, "{'bookId':'b1','status':'read','startedAt':1705314600000,'finishedAt':null}", NULL},
-    {"settings", "userSettings", WHOLE, "{'theme':'dark','ratingDisplay':'stars','dateFormat':'DD.MM.YYYY','defaultFormat':'kindle'}", NULL},
+    {"a smart collection with a list of rules", "collection", WHOLE,
+     "{'name':'Long','isSmart':true,'smartRules':[{'min':500}]}", NULL},
+    {"a smart collection with a tree of rules", "collection", WHOLE,
+     "{'name':'Long','isSmart':true,'smartRules':{'all':[]}}", NULL},
+    {"a reading log", "readingLog", WHOLE,
+     "{'bookId':'b1','status':'read','startedAt':1705314600000,'finishedAt':null}", NULL},
+    {"settings", "userSettings", WHOLE,
+     "{'theme':'dark','ratingDisplay':'stars','dateFormat':'DD.MM.YYYY','defaultFormat':'kindle'}", NULL},
     {"empty settings", "userSettings", WHOLE, "{}", NULL},
-    {"settings of nulls", "userSettings", WHOLE, "{'theme':null,'ratingDisplay':null,'notificationPreferences':null}", NULL},
+    {"settings of nulls", "userSettings", WHOLE, "{'theme':null,'ratingDisplay':null,'notificationPreferences':null}",
+     NULL},
 
     /* required on create, not in a patch, never null */
     {"a book needs a title", "book", WHOLE, "{'subtitle':'x'}", ".title: is required"},
@@ -83,7 +90,8 @@ static const struct {
     {"an empty title", "book", WHOLE, "{'title':''}", ".title: must have 1 to 500 characters, has 0"},
     {"an empty title in a patch", "book", PATCH, "{'title':''}", ".title: must have 1 to 500 characters, has 0"},
     {"an empty name of a tag", "tag", WHOLE, "{'name':''}", ".name: must have 1 to 100 characters, has 0"},
-    {"an empty name of a collection", "collection", PATCH, "{'name':''}", ".name: must have 1 to 200 characters, has 0"},
+    {"an empty name of a collection", "collection", PATCH, "{'name':''}",
+     ".name: must have 1 to 200 characters, has 0"},
     {"an empty book id", "rating", WHOLE, "{'bookId':'','stars':4}", ".bookId: must have 1 to 255 characters, has 0"},
     {"a title of one space", "book", WHOLE, "{'title':' '}", NULL},
 
@@ -110,7 +118,8 @@ static const struct {
     {"a status of another type", "readingLog", PATCH, "{'status':1}",
      ".status: must be one of want_to_read, currently_reading, read, dnf"},
     {"an unknown theme", "userSettings", WHOLE, "{'theme':'sepia'}", ".theme: must be one of light, dark, system"},
-    {"an unknown display", "userSettings", WHOLE, "{'ratingDisplay':'hearts'}", ".ratingDisplay: must be one of stars, numbers"},
+    {"an unknown display", "userSettings", WHOLE, "{'ratingDisplay':'hearts'}",
+     ".ratingDisplay: must be one of stars, numbers"},
 
     /* the first fault in the order of the table is told */
     {"two faults", "book", WHOLE, "{'pageCount':'x','title':5}", ".title: must be a string"},
@@ -180,14 +189,16 @@ START_TEST(members_have_their_type)
     size_t index;
     char *members = arena_strdup(a, types[_i].members), *rest = members, *member;
     while ((member = strtok_r(rest, " ", &rest))) {
-        json_array_foreach (good, index, value)
-            ck_assert_msg(check_member(types[_i].kind, member, value) == NULL, "%s.%s: good %zu", types[_i].kind, member, index);
-        json_array_foreach (bad, index, value) {
+        json_array_foreach(good, index, value) ck_assert_msg(check_member(types[_i].kind, member, value) == NULL,
+                                                             "%s.%s: good %zu", types[_i].kind, member, index);
+        json_array_foreach(bad, index, value)
+        {
             const char *said = check_member(types[_i].kind, member, value);
-            ck_assert_msg(said && strcmp(said, types[_i].said) == 0, "%s.%s: bad %zu: %s", types[_i].kind, member, index,
-                          said ? said : "nothing");
+            ck_assert_msg(said && strcmp(said, types[_i].said) == 0, "%s.%s: bad %zu: %s", types[_i].kind, member,
+                          index, said ? said : "nothing");
         }
-        ck_assert_msg(!check_member(types[_i].kind, member, json_null()) == !!types[_i].good, "%s.%s: null", types[_i].kind, member);
+        ck_assert_msg(!check_member(types[_i].kind, member, json_null()) == !!types[_i].good, "%s.%s: null",
+                      types[_i].kind, member);
     }
 }
 END_TEST

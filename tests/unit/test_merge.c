@@ -1,9 +1,9 @@
 /*
  * merge.[ch]: what an edit does to an entity. In the JSON below ' stands for ".
  *
- * A row is a list of edits, "TIME patch {…}", "TIME replace {…}" or "TIME delete", and what is there afterwards. Each
- * edit is first tried as a dry run, which must foretell the effect and change nothing. The state goes through text and
- * back (as it goes through the database) after every edit, and in a second pass only where the row says "store".
+ * A row is a list of edits, "TIME patch {…}", "TIME replace {…}" or "TIME delete", and what is there afterwards.
+ * Each edit is first tried as a dry run, which must foretell the effect and change nothing. The state goes through text
+ * and back (as it goes through the database) after every edit, and in a second pass only where the row says "store".
  */
 #include <check.h>
 #include <stdio.h>
@@ -121,33 +121,39 @@ typedef struct row {
 
 static const row rows[] = {
     /* Writing a leaf needs a timestamp later than that leaf's. */
-    {"the first edit", {"10 patch {'a':1,'b':{'c':2}}"}, "{'a':1,'b':{'c':2}}", "applied 2, lost 0, differing 2, changed", ""},
-    {"a later write wins", {"10 patch {'a':1}", "20 patch {'a':2}"}, "{'a':2}", "applied 1, lost 0, differing 1, changed", ""},
+    {"the first edit", {"10 patch {'a':1,'b':{'c':2}}"},
+     "{'a':1,'b':{'c':2}}", "applied 2, lost 0, differing 2, changed", ""},
+    {"a later write wins", {"10 patch {'a':1}", "20 patch {'a':2}"},
+     "{'a':2}", "applied 1, lost 0, differing 1, changed", ""},
     {"an older write loses", {"20 patch {'a':2}", "10 patch {'a':1}"}, "{'a':2}", "applied 0, lost 1, differing 1", ""},
-    {"an identical later write is no conflict, but moves the time", {"10 patch {'a':1}", "20 patch {'a':1}"}, "{'a':1}",
-     "applied 1, lost 0, differing 0, changed", ""},
+    {"an identical later write is no conflict, but moves the time", {"10 patch {'a':1}", "20 patch {'a':1}"},
+     "{'a':1}", "applied 1, lost 0, differing 0, changed", ""},
     {"an identical older write is no conflict", {"20 patch {'a':1}", "10 patch {'a':1}"}, "{'a':1}",
      "applied 0, lost 0, differing 0", ""},
     {"the same number in another spelling is identical", {"20 patch {'a':1}", "10 patch {'a':1.0}"}, "{'a':1}",
      "applied 0, lost 0, differing 0", ""},
     {"a repeated edit does nothing", {"10 patch {'a':1,'b':{'c':2}}", "store", "10 patch {'a':1,'b':{'c':2}}"},
      "{'a':1,'b':{'c':2}}", "applied 0, lost 0, differing 0", ""},
-    {"each leaf has its own time", {"10 patch {'a':1,'b':1}", "30 patch {'a':3}", "20 patch {'a':2,'b':2}"}, "{'a':3,'b':2}",
-     "applied 1, lost 1, differing 2, changed", NULL},
+    {"each leaf has its own time", {"10 patch {'a':1,'b':1}", "30 patch {'a':3}", "20 patch {'a':2,'b':2}"},
+     "{'a':3,'b':2}", "applied 1, lost 1, differing 2, changed", NULL},
     {"a time before 1970", {"-5 patch {'a':1}", "-9 patch {'a':2}"}, "{'a':1}", "applied 0, lost 1, differing 1", ""},
 
     /* Objects merge member by member; arrays are replaced whole; null is a value. */
-    {"objects merge", {"10 patch {'o':{'a':1,'b':1}}", "20 patch {'o':{'b':2,'c':2}}"}, "{'o':{'a':1,'b':2,'c':2}}", NULL, NULL},
+    {"objects merge", {"10 patch {'o':{'a':1,'b':1}}", "20 patch {'o':{'b':2,'c':2}}"},
+     "{'o':{'a':1,'b':2,'c':2}}", NULL, NULL},
     {"objects merge the other way round", {"20 patch {'o':{'b':2,'c':2}}", "10 patch {'o':{'a':1,'b':1}}"},
      "{'o':{'b':2,'c':2,'a':1}}", "applied 1, lost 1, differing 2, changed", NULL},
     {"objects merge at every depth", {"10 patch {'a':{'b':{'c':{'d':1}}}}", "20 patch {'a':{'b':{'c':{'e':2}}}}"},
      "{'a':{'b':{'c':{'d':1,'e':2}}}}", NULL, NULL},
     {"arrays are replaced whole", {"10 patch {'a':[1,2,3]}", "20 patch {'a':[4]}"}, "{'a':[4]}", NULL, NULL},
     {"an older array loses whole", {"20 patch {'a':[4]}", "10 patch {'a':[1,2,3]}"}, "{'a':[4]}", NULL, NULL},
-    {"objects in arrays are part of the leaf", {"10 patch {'a':[{'b':1}]}", "20 patch {'a':[{'c':2}]}"}, "{'a':[{'c':2}]}", NULL, NULL},
+    {"objects in arrays are part of the leaf", {"10 patch {'a':[{'b':1}]}", "20 patch {'a':[{'c':2}]}"},
+     "{'a':[{'c':2}]}", NULL, NULL},
     {"an empty array is a value", {"10 patch {'a':[1]}", "20 patch {'a':[]}"}, "{'a':[]}", NULL, NULL},
-    {"null is a value", {"10 patch {'a':1}", "20 patch {'a':null}"}, "{'a':null}", "applied 1, lost 0, differing 1, changed", ""},
-    {"null has its time", {"20 patch {'a':null}", "10 patch {'a':1}"}, "{'a':null}", "applied 0, lost 1, differing 1", ""},
+    {"null is a value", {"10 patch {'a':1}", "20 patch {'a':null}"},
+     "{'a':null}", "applied 1, lost 0, differing 1, changed", ""},
+    {"null has its time", {"20 patch {'a':null}", "10 patch {'a':1}"},
+     "{'a':null}", "applied 0, lost 1, differing 1", ""},
     {"null in place of a branch", {"10 patch {'a':{'b':1}}", "20 patch {'a':null}"}, "{'a':null}", NULL, NULL},
 
     /* … and later than any write that replaced a whole branch above it. */
@@ -156,94 +162,120 @@ static const row rows[] = {
     {"an array replaces a branch", {"10 patch {'a':{'b':1}}", "20 patch {'a':[2]}"}, "{'a':[2]}", NULL, ""},
     {"an older write into a replaced branch is refused", {"20 patch {'a':2}", "10 patch {'a':{'b':1}}"}, "{'a':2}",
      "applied 0, lost 1, differing 1", ""},
-    {"a later write into a replaced branch makes it one again", {"10 patch {'a':{'b':1}}", "20 patch {'a':2}", "30 patch {'a':{'c':3}}"},
+    {"a later write into a replaced branch makes it one again",
+     {"10 patch {'a':{'b':1}}", "20 patch {'a':2}", "30 patch {'a':{'c':3}}"},
      "{'a':{'c':3}}", "applied 1, lost 0, differing 1, changed", "{'/a':20}"},
-    {"and refuses what is older than the replacement", {"20 patch {'a':2}", "30 patch {'a':{'c':3}}", "15 patch {'a':{'b':1}}"},
+    {"and refuses what is older than the replacement",
+     {"20 patch {'a':2}", "30 patch {'a':{'c':3}}", "15 patch {'a':{'b':1}}"},
      "{'a':{'c':3}}", "applied 0, lost 1, differing 1", "{'/a':20}"},
-    {"but takes what is newer", {"20 patch {'a':2}", "30 patch {'a':{'c':3}}", "25 patch {'a':{'b':1}}"}, "{'a':{'c':3,'b':1}}",
-     "applied 1, lost 0, differing 1, changed", NULL},
-    {"a branch that is newer in part covers a scalar", {"10 patch {'a':{'b':1}}", "30 patch {'a':{'c':3}}", "20 patch {'a':2}"},
+    {"but takes what is newer", {"20 patch {'a':2}", "30 patch {'a':{'c':3}}", "25 patch {'a':{'b':1}}"},
+     "{'a':{'c':3,'b':1}}", "applied 1, lost 0, differing 1, changed", NULL},
+    {"a branch that is newer in part covers a scalar",
+     {"10 patch {'a':{'b':1}}", "30 patch {'a':{'c':3}}", "20 patch {'a':2}"},
      "{'a':{'c':3}}", "applied 0, lost 1, differing 1, changed", "{'/a':20}"},
-    {"a scalar that was covered still refuses", {"30 patch {'a':{'c':3}}", "20 patch {'a':2}", "10 patch {'a':{'b':1}}"},
+    {"a scalar that was covered still refuses",
+     {"30 patch {'a':{'c':3}}", "20 patch {'a':2}", "10 patch {'a':{'b':1}}"},
      "{'a':{'c':3}}", "applied 0, lost 1, differing 1", "{'/a':20}"},
-    {"at any depth", {"30 patch {'a':{'b':{'c':3}}}", "20 patch {'a':2}", "10 patch {'a':{'b':{'d':1}}}"}, "{'a':{'b':{'c':3}}}",
-     "applied 0, lost 1, differing 1", "{'/a':20}"},
-    {"marks below a replacement are forgotten", {"10 patch {'a':{'b':1}}", "30 patch {'a':{'b':{'c':3}}}", "20 patch {'a':2}"},
+    {"at any depth", {"30 patch {'a':{'b':{'c':3}}}", "20 patch {'a':2}", "10 patch {'a':{'b':{'d':1}}}"},
+     "{'a':{'b':{'c':3}}}", "applied 0, lost 1, differing 1", "{'/a':20}"},
+    {"marks below a replacement are forgotten",
+     {"10 patch {'a':{'b':1}}", "30 patch {'a':{'b':{'c':3}}}", "20 patch {'a':2}"},
      "{'a':{'b':{'c':3}}}", "applied 0, lost 1, differing 1, changed", "{'/a':20}"},
-    {"a scalar, an object, a scalar", {"10 patch {'a':1}", "20 patch {'a':{'b':2}}", "30 patch {'a':3}"}, "{'a':3}", NULL, ""},
-    {"the same in another order", {"30 patch {'a':3}", "10 patch {'a':1}", "20 patch {'a':{'b':2}}"}, "{'a':3}", NULL, ""},
-    {"a branch in part older than its replacement", {"10 patch {'a':{'b':1,'c':1}}", "30 patch {'a':{'c':3}}", "20 patch {'a':2}",
-     "25 patch {'a':{'b':2}}"}, "{'a':{'c':3,'b':2}}", NULL, NULL},
+    {"a scalar, an object, a scalar", {"10 patch {'a':1}", "20 patch {'a':{'b':2}}", "30 patch {'a':3}"},
+     "{'a':3}", NULL, ""},
+    {"the same in another order", {"30 patch {'a':3}", "10 patch {'a':1}", "20 patch {'a':{'b':2}}"},
+     "{'a':3}", NULL, ""},
+    {"a branch in part older than its replacement",
+     {"10 patch {'a':{'b':1,'c':1}}", "30 patch {'a':{'c':3}}", "20 patch {'a':2}", "25 patch {'a':{'b':2}}"},
+     "{'a':{'c':3,'b':2}}", NULL, NULL},
 
     /* Empty objects: one is there, and nothing is taken away from it. */
     {"an empty object is kept", {"10 patch {'a':{}}"}, "{'a':{}}", "applied 1, lost 0, differing 1, changed", ""},
     {"an empty object takes nothing away", {"10 patch {'a':{'b':1}}", "20 patch {'a':{}}"}, "{'a':{'b':1}}",
      "applied 1, lost 0, differing 0, changed", "{'/a/~':20}"},
     {"an empty object fills", {"10 patch {'a':{}}", "20 patch {'a':{'b':1}}"}, "{'a':{'b':1}}", NULL, "{'/a/~':10}"},
-    {"an older write fills it too", {"20 patch {'a':{}}", "10 patch {'a':{'b':1}}"}, "{'a':{'b':1}}", NULL, "{'/a/~':20}"},
-    {"an empty object replaces an older scalar", {"10 patch {'a':1}", "20 patch {'a':{}}"}, "{'a':{}}", NULL, "{'/a':10}"},
+    {"an older write fills it too", {"20 patch {'a':{}}", "10 patch {'a':{'b':1}}"},
+     "{'a':{'b':1}}", NULL, "{'/a/~':20}"},
+    {"an empty object replaces an older scalar", {"10 patch {'a':1}", "20 patch {'a':{}}"},
+     "{'a':{}}", NULL, "{'/a':10}"},
     {"a later scalar replaces an empty object", {"10 patch {'a':{}}", "20 patch {'a':1}"}, "{'a':1}", NULL, ""},
     {"an older empty object loses to a scalar", {"20 patch {'a':1}", "10 patch {'a':{}}"}, "{'a':1}",
      "applied 0, lost 1, differing 1", ""},
-    {"an empty object that was filled refuses an older scalar", {"10 patch {'a':{'b':1}}", "30 patch {'a':{}}", "20 patch {'a':2}"},
+    {"an empty object that was filled refuses an older scalar",
+     {"10 patch {'a':{'b':1}}", "30 patch {'a':{}}", "20 patch {'a':2}"},
      "{'a':{}}", "applied 0, lost 1, differing 1, changed", "{'/a':20}"},
     {"an empty object in a replaced branch", {"20 patch {'a':2}", "10 patch {'a':{'b':{}}}"}, "{'a':2}", NULL, ""},
-    {"an empty patch is an edit without leaves", {"10 patch {'a':1}", "20 patch {}"}, "{'a':1}", "applied 0, lost 0, differing 0, changed", ""},
+    {"an empty patch is an edit without leaves", {"10 patch {'a':1}", "20 patch {}"},
+     "{'a':1}", "applied 0, lost 0, differing 0, changed", ""},
     {"an empty array is no empty object", {"10 patch {'a':[]}", "20 patch {'a':{}}"}, "{'a':{}}", NULL, NULL},
 
     /* A deletion is later than every edit, or without effect. Older edits are kept beneath it. */
     {"a deletion", {"10 patch {'a':1}", "20 delete"}, "deleted {'a':1}", "applied 1, lost 0, differing 0, changed", ""},
-    {"a deletion older than an edit is late", {"20 patch {'a':1}", "10 delete"}, "{'a':1}", "applied 0, lost 0, differing 0, late", ""},
-    {"a deletion older than the latest edit is late", {"10 patch {'a':1}", "30 patch {'b':3}", "20 delete"}, "{'a':1,'b':3}",
-     "applied 0, lost 0, differing 0, late", NULL},
+    {"a deletion older than an edit is late", {"20 patch {'a':1}", "10 delete"},
+     "{'a':1}", "applied 0, lost 0, differing 0, late", ""},
+    {"a deletion older than the latest edit is late", {"10 patch {'a':1}", "30 patch {'b':3}", "20 delete"},
+     "{'a':1,'b':3}", "applied 0, lost 0, differing 0, late", NULL},
     {"a repeated deletion does nothing", {"10 patch {'a':1}", "20 delete", "20 delete"}, "deleted {'a':1}",
      "applied 0, lost 0, differing 0", ""},
-    {"an older deletion of what is deleted does nothing", {"20 delete", "10 delete"}, "deleted {}", "applied 0, lost 0, differing 0", ""},
-    {"a later deletion of what is deleted moves its time", {"10 delete", "30 delete", "20 patch {'a':2}"}, "deleted {'a':2}",
-     "applied 1, lost 0, differing 1, late, changed", ""},
-    {"a deletion of what does not exist is remembered", {"20 delete"}, "deleted {}", "applied 1, lost 0, differing 0, changed", ""},
+    {"an older deletion of what is deleted does nothing", {"20 delete", "10 delete"},
+     "deleted {}", "applied 0, lost 0, differing 0", ""},
+    {"a later deletion of what is deleted moves its time", {"10 delete", "30 delete", "20 patch {'a':2}"},
+     "deleted {'a':2}", "applied 1, lost 0, differing 1, late, changed", ""},
+    {"a deletion of what does not exist is remembered", {"20 delete"},
+     "deleted {}", "applied 1, lost 0, differing 0, changed", ""},
     {"so that an older create stays deleted", {"20 delete", "10 patch {'a':1}"}, "deleted {'a':1}",
      "applied 1, lost 0, differing 1, late, changed", ""},
-    {"a later edit brings it back with all its members", {"10 patch {'a':1,'b':1}", "20 delete", "30 patch {'b':3}"}, "{'a':1,'b':3}",
-     "applied 1, lost 0, differing 1, changed", NULL},
-    {"and with those that came beneath the deletion", {"10 patch {'a':1}", "30 delete", "20 patch {'a':2,'b':2}", "40 patch {'c':4}"},
+    {"a later edit brings it back with all its members", {"10 patch {'a':1,'b':1}", "20 delete", "30 patch {'b':3}"},
+     "{'a':1,'b':3}", "applied 1, lost 0, differing 1, changed", NULL},
+    {"and with those that came beneath the deletion",
+     {"10 patch {'a':1}", "30 delete", "20 patch {'a':2,'b':2}", "40 patch {'c':4}"},
      "{'a':2,'b':2,'c':4}", NULL, NULL},
-    {"an edit of an unknown entity that overtakes its create", {"20 patch {'b':2}", "10 patch {'a':1,'b':1}"}, "{'b':2,'a':1}",
-     "applied 1, lost 1, differing 2, changed", NULL},
+    {"an edit of an unknown entity that overtakes its create", {"20 patch {'b':2}", "10 patch {'a':1,'b':1}"},
+     "{'b':2,'a':1}", "applied 1, lost 1, differing 2, changed", NULL},
     {"an empty edit brings it back too", {"10 patch {'a':1}", "20 delete", "30 patch {}"}, "{'a':1}",
      "applied 0, lost 0, differing 0, changed", ""},
-    {"deleted, back, and an old deletion again", {"10 patch {'a':1}", "20 delete", "30 patch {'a':3}", "25 delete"}, "{'a':3}",
-     "applied 0, lost 0, differing 0, late", ""},
-    {"deleted, back, deleted", {"10 patch {'a':1}", "20 delete", "30 patch {'a':3}", "40 delete"}, "deleted {'a':3}", NULL, ""},
+    {"deleted, back, and an old deletion again", {"10 patch {'a':1}", "20 delete", "30 patch {'a':3}", "25 delete"},
+     "{'a':3}", "applied 0, lost 0, differing 0, late", ""},
+    {"deleted, back, deleted", {"10 patch {'a':1}", "20 delete", "30 patch {'a':3}", "40 delete"},
+     "deleted {'a':3}", NULL, ""},
 
     /* A full-sync item replaces the whole tree. */
-    {"a replacement takes away what it does not name", {"10 patch {'a':1,'b':{'c':1}}", "20 replace {'a':2}"}, "{'a':2}",
-     "applied 1, lost 0, differing 1, changed", "{'':20}"},
-    {"a replacement by what is there", {"10 patch {'a':1,'b':{'c':1}}", "20 replace {'a':1,'b':{'c':1}}"}, "{'a':1,'b':{'c':1}}",
-     "applied 2, lost 0, differing 0, changed", "{'':20}"},
-    {"a replacement by nothing", {"10 patch {'a':1}", "20 replace {}"}, "{}", "applied 0, lost 0, differing 0, changed", "{'':20}"},
-    {"a replacement refuses what is older", {"20 replace {'a':2}", "10 patch {'b':1}"}, "{'a':2}", "applied 0, lost 1, differing 1", "{'':20}"},
+    {"a replacement takes away what it does not name", {"10 patch {'a':1,'b':{'c':1}}", "20 replace {'a':2}"},
+     "{'a':2}", "applied 1, lost 0, differing 1, changed", "{'':20}"},
+    {"a replacement by what is there", {"10 patch {'a':1,'b':{'c':1}}", "20 replace {'a':1,'b':{'c':1}}"},
+     "{'a':1,'b':{'c':1}}", "applied 2, lost 0, differing 0, changed", "{'':20}"},
+    {"a replacement by nothing", {"10 patch {'a':1}", "20 replace {}"},
+     "{}", "applied 0, lost 0, differing 0, changed", "{'':20}"},
+    {"a replacement refuses what is older", {"20 replace {'a':2}", "10 patch {'b':1}"},
+     "{'a':2}", "applied 0, lost 1, differing 1", "{'':20}"},
     {"and takes what is newer", {"20 replace {'a':2}", "30 patch {'b':3}"}, "{'a':2,'b':3}", NULL, NULL},
-    {"what is newer than a replacement survives it", {"10 patch {'a':1,'b':1}", "30 patch {'b':3}", "20 replace {'a':2}"},
+    {"what is newer than a replacement survives it",
+     {"10 patch {'a':1,'b':1}", "30 patch {'b':3}", "20 replace {'a':2}"},
      "{'b':3,'a':2}", "applied 1, lost 0, differing 1, changed", NULL},
-    {"of two replacements the later stays", {"20 replace {'a':2}", "10 replace {'b':1}"}, "{'a':2}", "applied 0, lost 1, differing 1", "{'':20}"},
-    {"a replacement keeps the newer part of a branch", {"10 patch {'o':{'a':1,'b':1}}", "30 patch {'o':{'b':3}}", "20 replace {'o':5}"},
+    {"of two replacements the later stays", {"20 replace {'a':2}", "10 replace {'b':1}"},
+     "{'a':2}", "applied 0, lost 1, differing 1", "{'':20}"},
+    {"a replacement keeps the newer part of a branch",
+     {"10 patch {'o':{'a':1,'b':1}}", "30 patch {'o':{'b':3}}", "20 replace {'o':5}"},
      "{'o':{'b':3}}", "applied 0, lost 1, differing 1, changed", NULL},
-    {"a replacement by an empty object", {"10 patch {'o':{'a':1}}", "20 replace {'o':{}}"}, "{'o':{}}", NULL, "{'':20}"},
+    {"a replacement by an empty object", {"10 patch {'o':{'a':1}}", "20 replace {'o':{}}"},
+     "{'o':{}}", NULL, "{'':20}"},
     {"a replacement beneath a deletion", {"10 patch {'a':1}", "30 delete", "20 replace {'b':2}"}, "deleted {'b':2}",
      "applied 1, lost 0, differing 1, late, changed", "{'':20}"},
     {"a replacement brings back", {"10 patch {'a':1}", "20 delete", "30 replace {'b':3}"}, "{'b':3}", NULL, "{'':30}"},
-    {"a repeated replacement does nothing", {"10 patch {'a':1}", "20 replace {'b':2}", "store", "20 replace {'b':2}"}, "{'b':2}",
-     "applied 0, lost 0, differing 0", "{'':20}"},
+    {"a repeated replacement does nothing", {"10 patch {'a':1}", "20 replace {'b':2}", "store", "20 replace {'b':2}"},
+     "{'b':2}", "applied 0, lost 0, differing 0", "{'':20}"},
 
     /* Compact: only what differs from the base is marked. */
-    {"an update of one leaf is one mark", {"10 patch {'a':1,'b':1,'c':{'d':1}}", "20 patch {'c':{'d':2}}"}, "{'a':1,'b':1,'c':{'d':2}}",
-     NULL, "{'/c/d':20}"},
-    {"an update of most leaves moves the base", {"10 patch {'a':1,'b':1,'c':1}", "20 patch {'a':2,'b':2}"}, "{'a':2,'b':2,'c':1}", NULL,
-     "{'/c':10}"},
-    {"an update of all leaves needs no mark", {"10 patch {'a':1,'b':1}", "20 patch {'a':2,'b':2}"}, "{'a':2,'b':2}", NULL, ""},
-    {"names in a mark are escaped", {"10 patch {'a/b':1,'~':1,'':1,'x':{'/~':1}}", "20 patch {'a/b':2}", "21 patch {'~':2}",
-     "22 patch {'':2}", "23 patch {'x':{'/~':2}}"}, "{'a/b':2,'~':2,'':2,'x':{'/~':2}}", NULL, "{'/a~1b':20,'/~0':21,'/':22}"},
+    {"an update of one leaf is one mark", {"10 patch {'a':1,'b':1,'c':{'d':1}}", "20 patch {'c':{'d':2}}"},
+     "{'a':1,'b':1,'c':{'d':2}}", NULL, "{'/c/d':20}"},
+    {"an update of most leaves moves the base", {"10 patch {'a':1,'b':1,'c':1}", "20 patch {'a':2,'b':2}"},
+     "{'a':2,'b':2,'c':1}", NULL, "{'/c':10}"},
+    {"an update of all leaves needs no mark", {"10 patch {'a':1,'b':1}", "20 patch {'a':2,'b':2}"},
+     "{'a':2,'b':2}", NULL, ""},
+    {"names in a mark are escaped",
+     {"10 patch {'a/b':1,'~':1,'':1,'x':{'/~':1}}", "20 patch {'a/b':2}", "21 patch {'~':2}", "22 patch {'':2}",
+     "23 patch {'x':{'/~':2}}"},
+     "{'a/b':2,'~':2,'':2,'x':{'/~':2}}", NULL, "{'/a~1b':20,'/~0':21,'/':22}"},
 };
 
 static void run(const row *r, bool together)
@@ -281,29 +313,38 @@ END_TEST
 
 /* At equal timestamps the server's value stays; within one request (up to "store") the later edit in the list wins. */
 static const row ties[] = {
-    {"the server's leaf stays", {"10 patch {'a':1}", "store", "10 patch {'a':2}"}, "{'a':1}", "applied 0, lost 1, differing 1", ""},
-    {"the later in the list wins", {"10 patch {'a':1}", "10 patch {'a':2}"}, "{'a':2}", "applied 1, lost 0, differing 1, changed", ""},
-    {"but not over the server's", {"10 patch {'a':1}", "store", "10 patch {'a':2}", "10 patch {'a':3}"}, "{'a':1}", NULL, ""},
-    {"and the one that stayed is the server's for the next request", {"10 patch {'a':1}", "10 patch {'a':2}", "store", "10 patch {'a':3}"},
-     "{'a':2}", NULL, ""},
+    {"the server's leaf stays", {"10 patch {'a':1}", "store", "10 patch {'a':2}"},
+     "{'a':1}", "applied 0, lost 1, differing 1", ""},
+    {"the later in the list wins", {"10 patch {'a':1}", "10 patch {'a':2}"},
+     "{'a':2}", "applied 1, lost 0, differing 1, changed", ""},
+    {"but not over the server's", {"10 patch {'a':1}", "store", "10 patch {'a':2}", "10 patch {'a':3}"},
+     "{'a':1}", NULL, ""},
+    {"and the one that stayed is the server's for the next request",
+     {"10 patch {'a':1}", "10 patch {'a':2}", "store", "10 patch {'a':3}"}, "{'a':2}", NULL, ""},
     {"members of one time merge", {"10 patch {'a':1}", "store", "10 patch {'b':2}"}, "{'a':1,'b':2}", NULL, ""},
     {"the server's branch stays", {"10 patch {'a':{'b':1}}", "store", "10 patch {'a':2}"}, "{'a':{'b':1}}",
      "applied 0, lost 1, differing 1, changed", "{'/a':10}"},
     {"a scalar over a branch of the same request", {"10 patch {'a':{'b':1}}", "10 patch {'a':2}"}, "{'a':2}", NULL, ""},
     {"the server's scalar stays", {"10 patch {'a':1}", "store", "10 patch {'a':{'b':2}}"}, "{'a':1}", NULL, ""},
-    {"a branch over a scalar of the same request", {"10 patch {'a':1}", "10 patch {'a':{'b':2}}"}, "{'a':{'b':2}}", NULL, "{'/a':10}"},
+    {"a branch over a scalar of the same request", {"10 patch {'a':1}", "10 patch {'a':{'b':2}}"},
+     "{'a':{'b':2}}", NULL, "{'/a':10}"},
     {"the server's empty object stays", {"10 patch {'a':{}}", "store", "10 patch {'a':2}"}, "{'a':{}}", NULL, NULL},
-    {"the server's live entity stays", {"10 patch {'a':1}", "store", "10 delete"}, "{'a':1}", "applied 0, lost 0, differing 0, late", ""},
+    {"the server's live entity stays", {"10 patch {'a':1}", "store", "10 delete"},
+     "{'a':1}", "applied 0, lost 0, differing 0, late", ""},
     {"the server's deletion stays", {"10 delete", "store", "10 patch {'a':1}"}, "deleted {'a':1}",
      "applied 1, lost 0, differing 1, late, changed", ""},
     {"a deletion later in the list wins", {"10 patch {'a':1}", "10 delete"}, "deleted {'a':1}", NULL, ""},
     {"an edit later in the list wins", {"10 delete", "10 patch {'a':1}"}, "{'a':1}", NULL, ""},
     {"edit, deletion, edit", {"10 patch {'a':1}", "10 delete", "10 patch {'a':2}"}, "{'a':2}", NULL, ""},
-    {"the server's members survive a replacement", {"10 patch {'a':1}", "store", "10 replace {'b':2}"}, "{'a':1,'b':2}", NULL, NULL},
+    {"the server's members survive a replacement", {"10 patch {'a':1}", "store", "10 replace {'b':2}"},
+     "{'a':1,'b':2}", NULL, NULL},
     {"a replacement later in the list wins", {"10 patch {'a':1}", "10 replace {'b':2}"}, "{'b':2}", NULL, "{'':10}"},
-    {"an edit behind a replacement in the list wins", {"10 replace {'a':1}", "10 patch {'b':2}"}, "{'a':1,'b':2}", NULL, "{'':10}"},
-    {"an edit behind a replacement of the server's loses", {"10 replace {'a':1}", "store", "10 patch {'b':2}"}, "{'a':1}", NULL, "{'':10}"},
-    {"of two replacements the later in the list wins", {"10 replace {'a':1}", "10 replace {'b':2}"}, "{'b':2}", NULL, "{'':10}"},
+    {"an edit behind a replacement in the list wins", {"10 replace {'a':1}", "10 patch {'b':2}"},
+     "{'a':1,'b':2}", NULL, "{'':10}"},
+    {"an edit behind a replacement of the server's loses", {"10 replace {'a':1}", "store", "10 patch {'b':2}"},
+     "{'a':1}", NULL, "{'':10}"},
+    {"of two replacements the later in the list wins", {"10 replace {'a':1}", "10 replace {'b':2}"},
+     "{'b':2}", NULL, "{'':10}"},
 };
 
 START_TEST(edits_of_one_time)
@@ -333,7 +374,22 @@ START_TEST(times_are_told)
 END_TEST
 
 /* Names that mean something in a JSON pointer or in the marks. */
-static const char *const names[] = {"", "~", "/", "~0", "~1", "/~", "~/", "//", "a/b", "a~b", "~~", "\xC3\xA9", "{", "[", "\\\"", "\\u0001"};
+static const char *const names[] = {"", "~", "/", "~0", "~1", "/~", "~/", "//", "a/b", "a~b", "~~",
+                                    "\xC3\xA9", "{", "[", "\\\"", "\\u0001"};
+
+START_TEST(a_row_is_loaded)
+{
+    const char *tree = unquote("{'a':1,'e':{},'o':{'b':2}}"), *marks = unquote("{'/o':5,'/o/~':15,'/o/b':20}");
+    merge_row row = {.data = parse(tree), .base = 10, .edited = 20, .deleted = MERGE_NEVER};
+    row.marks = parse(unquote("{'/o/b':20,'/o/~':15,'/o':5,'/gone':30,'/gone/b/~':30}")); /* two that mean nothing */
+    merge_state *s = merge_load(a, &row);
+    ck_assert_str_eq(stored(s), arena_printf(a, "%s %s base 10 edited 20 deleted %lld", tree, marks, (long long)MERGE_NEVER));
+    ck_assert_uint_eq(apply(s, "10 patch {'a':2,'e':2}").lost, 2);
+    ck_assert_uint_eq(apply(s, "19 patch {'o':{'b':2,'c':2}}").applied, 1);
+    ck_assert_uint_eq(apply(s, "5 patch {'o':{'d':2}}").lost, 1);
+    ck_assert_uint_eq(apply(s, "25 patch {'gone':2}").applied, 1);
+}
+END_TEST
 
 /* An edit at `at` of the form with N replaced by `name` and V by `value`. */
 static const char *fill(int at, const char *form, const char *name, int value)
@@ -350,7 +406,8 @@ static const char *fill(int at, const char *form, const char *name, int value)
 
 START_TEST(any_name_survives_storing)
 {
-    static const char *const forms[] = {"{'N':V}", "{'x':{'N':V}}", "{'N':{'N':V}}", "{'N':{'x':{'N':V}}}", "{'N':[V]}"};
+    static const char *const forms[] = {"{'N':V}", "{'N':[V]}", "{'x':{'N':V}}", "{'N':{'N':V}}",
+                                        "{'N':{'x':{'N':V}}}"};
     for (size_t i = 0; i < COUNT(forms); i++) {
         merge_state *s = merge_new(a);
         apply(s, "10 patch {'m':1,'k':1}");
@@ -455,6 +512,7 @@ Suite *suite_merge(void)
     tcase_add_loop_test(c, edits_in_one_request, 0, COUNT(rows));
     tcase_add_loop_test(c, edits_of_one_time, 0, COUNT(ties));
     tcase_add_test(c, times_are_told);
+    tcase_add_test(c, a_row_is_loaded);
     tcase_add_loop_test(c, any_name_survives_storing, 0, COUNT(names));
     tcase_add_test(c, wide_objects_are_not_slow);
     tcase_add_test(c, many_edits_of_a_wide_object_are_not_slow);

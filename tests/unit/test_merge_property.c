@@ -2,9 +2,9 @@
  * The promise of merge.h, over thousands of random histories: the outcome is the same in whatever order edits arrive,
  * however often they are repeated and however they are batched.
  *
- * A history is some edits of random trees over few names, so that they collide. It is run in several random orders, with
- * repetitions, in requests of random size; between requests the state goes through text and back. What is there at the
- * end must be what the oracle says, which is the definition put into two loops over all writes: it keeps no state.
+ * A history is some edits of random trees over few names, so that they collide. It is run in several random orders,
+ * with repetitions, in requests of random size; between requests the state goes through text and back. What is there at
+ * the end must be what the oracle says, which is the definition put into two loops over all writes: it keeps no state.
  *
  * BOOKY_SEED repeats a run, BOOKY_HISTORIES makes it longer. A failure is shrunk and printed as a row for test_merge.c.
  */
@@ -129,7 +129,7 @@ static void model_add(model *m, const char *path, const json_t *value, rank r)
     const char *name;
     json_t *member;
     if (!json_is_object(value) || (is_empty_object(value) && *path)) m->writes[m->count++] = (write){path, value, r};
-    json_object_foreach ((json_t *)value, name, member) model_add(m, arena_printf(t, "%s\x1F%s", path, name), member, r);
+    json_object_foreach((json_t *)value, name, member) model_add(m, arena_printf(t, "%s\x1F%s", path, name), member, r);
 }
 
 /* Alive: no later write of a leaf at the same path or above. (An empty object takes nothing away.) */
@@ -239,8 +239,8 @@ static size_t missing(const json_t *tree, const json_t *data)
 
 static const char *effect_text(const merge_effect *e)
 {
-    return arena_printf(t, "applied %zu, lost %zu, differing %zu, late %d, changed %d", e->applied, e->lost, e->differing,
-                        e->late, e->changed);
+    return arena_printf(t, "applied %zu, lost %zu, differing %zu, late %d, changed %d", e->applied, e->lost,
+                        e->differing, e->late, e->changed);
 }
 
 /* Applies one edit and holds its effect against what can be seen before and after; with `exact`, `changed` must not be
@@ -259,7 +259,8 @@ static const char *apply(merge_state *s, const merge_edit *edit, bool exact)
         return arena_printf(t, "a dry run says %s, but it is %s", effect_text(&foretold), told);
     bool changed = strcmp(was, is) != 0;
     if (changed ? !effect.changed : effect.changed && exact) return arena_printf(t, "%s: %s\n  was %s", told, is, was);
-    if (effect.late != (merge_is_deleted(s) != (edit->type == MERGE_DELETE))) return arena_printf(t, "%s: %s", told, is);
+    if (effect.late != (merge_is_deleted(s) != (edit->type == MERGE_DELETE)))
+        return arena_printf(t, "%s: %s", told, is);
     if (edit->type == MERGE_DELETE) return NULL;
     if (effect.lost != missing(after.data, edit->data)) return arena_printf(t, "%s: %s", told, is);
     if (effect.differing != missing(before.data, edit->data)) return arena_printf(t, "%s: was %s", told, was);
@@ -377,7 +378,8 @@ static void run_histories(bool distinct)
     for (long h = 0; h < histories; h++) {
         merge_edit edits[EDITS];
         size_t count = 2 + rnd() % (EDITS - 1);
-        for (size_t i = 0; i < count; i++) edits[i] = random_edit(distinct ? 10 * (int64_t)(i + 1) : (int64_t)(1 + rnd() % 3));
+        for (size_t i = 0; i < count; i++)
+            edits[i] = random_edit(distinct ? 10 * (int64_t)(i + 1) : (int64_t)(1 + rnd() % 3));
         for (int order = 0; order < ORDERS; order++) {
             steps s = random_steps(edits, count, order);
             if (run(&s)) complain(s, text);

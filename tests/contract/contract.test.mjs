@@ -1,0 +1,52 @@
+// docs/openapi.yaml against the running server: every example is sent, every reply is what the document says.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { document, examples, operation, operations, parameterFault, replyFault, requestFault } from './document.mjs';
+import { play } from './replay.mjs';
+import { scenarios } from './scenarios.mjs';
+import { checkExample } from './time.mjs';
+
+for (const op of operations)
+  for (const { name, status, value } of examples(op))
+    test(`${op.id}: ${name}`, async () => {
+      const reply = await play(op, name);
+      assert.equal(reply.status, status, reply.text);
+      checkExample(reply.json, value);
+    });
+
+test('getChanges: unchanged', async () => {
+  assert.equal((await play(operation('getChanges'), 'unchanged')).status, 304);
+});
+
+// The document itself
+
+test('every request example has a reply example of its name, and every scenario belongs to an example', () => {
+  for (const op of operations) {
+    const replies = new Set([...examples(op).map(({ name }) => name), ...(op.id === 'getChanges' ? ['unchanged'] : [])]);
+    const sent = [op.body?.examples, ...op.parameters.map((parameter) => parameter.examples)].flatMap((found) => Object.keys(found ?? {}));
+    for (const name of [...sent, ...Object.keys(scenarios[op.id] ?? {})]) assert.ok(replies.has(name), `${op.id}: ${name} has no reply`);
+    if (op.body) for (const name of replies) assert.ok(op.body.examples[name], `${op.id}: ${name} has no request`);
+  }
+});
+
+test('every operation has an example of success', () => {
+  for (const op of operations) assert.ok(examples(op).some(({ status }) => status < 300), op.id);
+});
+
+test('the examples in the document are what its schemas say; of requests all but those that show a refusal', () => {
+  const invalid = [];
+  for (const op of operations) {
+    for (const [name, { value }] of Object.entries(op.body?.examples ?? {}))
+      if (requestFault(op, value)) invalid.push(`${op.id}.${name}`);
+    op.parameters.forEach((parameter, index) => {
+      for (const { value } of Object.values(parameter.examples ?? {})) assert.equal(parameterFault(op, index, value), null);
+    });
+    for (const response of op.responses.values())
+      for (const [name, { value }] of Object.entries(response.examples)) assert.equal(replyFault(response, value), null, `${op.id}.${name}`);
+  }
+  assert.deepEqual(invalid, ['sendOperations.failed', 'sendOperations.atomicFailed', 'replaceAll.invalid', 'queueOperation.invalid']);
+});
+
+test('what a person reads first says where the examples play', () => {
+  assert.match(document.info.description, /15 January 2024 at about 10:30 UTC/);
+});
