@@ -83,7 +83,8 @@ static void read_names(reader *r, const json_t *from)
 {
     operation *op = r->op;
     const json_t *id = json_object_get(from, "id");
-    op->id = id && !json_is_null(id) ? read_text(r, from, "id", OPERATION_ID_MAX) : make_id(r->a);
+    if (!id || json_is_null(id)) op->id = make_id(r->a);
+    else if (!(op->id = read_text(r, from, "id", OPERATION_ID_MAX))) op->id = json_string_value(id); /* to be echoed */
     op->kind_name = json_string_value(json_object_get(from, "entity"));
     op->entity_id = json_string_value(json_object_get(from, "entityId"));
 }

@@ -129,7 +129,8 @@ static rc stream(call *c, const pull_query *q, position p, const clock_row *cloc
         c->write(c->to, out.data, out.len);
         out.len = 0;
     }
-    if (code == RC_OK) code = db_finish(c->db);
+    rc finished = db_finish(c->db); /* also after a fault: what is left in the pipeline would meet the next request */
+    if (code == RC_OK) code = finished;
     if (code != RC_OK) return code;
     p.epoch = clock->epoch;
     /* Before the user's first write there is no clock yet; whoever goes on from there must hear of deletions all the same,

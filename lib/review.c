@@ -141,55 +141,74 @@ static void drop(json_t *data)
 }
 
 /* Applies an edit of the person's, now. */
-static void edit(decision *d, entity *e, operation_type type, json_t *data)
+static rc edit(decision *d, entity *e, operation_type type, json_t *data)
 {
+    call *c = d->c;
     outcome out = {0};
     static const char empty[] = "{}";
     json_fault fault;
-    if (!data) data = json_read(d->c->a, empty, 2, 1, &fault);
+    if (!data) data = json_read(c->a, empty, 2, 1, &fault);
+    strbuf text = STRBUF(c->a);
+    json_write(&text, data);
     const operation op = {.type = type, .kind = e->kind, .stored_id = e->id, .entity_id = e->id, .data = data,
-                          .at = MERGE_NEVER, .created_at = MERGE_NEVER, .base = MERGE_NEVER, .policy = POLICY_LOCAL};
-    resolve_operation(&d->r, &op, 0, "mergedData", &out);
+                          .at = MERGE_NEVER, .created_at = MERGE_NEVER, .base = MERGE_NEVER, .policy = POLICY_LOCAL,
+                          .size = text.len};
+    resolve_operation(&d->r, &op, 0, "", &out);
     e->dirty = true;
+    if (out.status != OUTCOME_FAILED) return RC_OK;
+    return call_fail(c, out.failed, "the entity would be larger than limits.entity, which is %lld bytes",
+                     (long long)c->conf->entity);
+}
+
+static rc edit_merged(decision *d)
+{
+    call *c = d->c;
+    const kind *k = d->e->kind;
+    const char *path = "";
+    const json_t *id = json_object_get(d->merged, "id");
+    if (id && !k->fixed_id && !(json_is_string(id) && strcmp(json_string_value(id), d->e->id) == 0))
+        return call_invalid(c, "mergedData.id", "must be that of the entity");
+    drop(d->merged);
+    const char *message = kind_check(c->a, k, d->merged, false, &path);
+    if (message) return call_invalid(c, arena_printf(c->a, "mergedData%s", path), "%s", message);
+    return edit(d, d->e, OPERATION_UPDATE, d->merged);
 }
 
 static rc decide(decision *d)
 {
     call *c = d->c;
     json_fault fault;
-    const char *local = db_column(d->row, 0, LOCAL_DATA), *reason = db_column(d->row, 0, REASON), *path = "";
-    if (d->choice == MERGE) {
-        drop(d->merged);
-        const char *message = kind_check(c->a, d->e->kind, d->merged, false, &path);
-        if (message) return call_invalid(c, arena_printf(c->a, "mergedData%s", path), "%s", message);
-        edit(d, d->e, OPERATION_UPDATE, d->merged);
-        return RC_OK;
-    }
+    const char *local = db_column(d->row, 0, LOCAL_DATA), *reason = db_column(d->row, 0, REASON);
+    if (d->choice == MERGE) return edit_merged(d);
     bool names = strcmp(reason, "same_name") == 0;
     bool no_server_side = strcmp(reason, "incomplete") == 0 || strcmp(reason, "beyond_horizon") == 0;
-    if (d->choice == KEEP_SERVER && (names || no_server_side)) {
-        edit(d, d->e, OPERATION_DELETE, NULL); /* what the server had before the edit was another one, or none */
-    } else if (d->choice == KEEP_SERVER) {
-        d->e->dirty = true; /* a new version, so that the device whose edit is refused learns of it */
-    } else if (names) {
-        if (d->other) edit(d, d->other, OPERATION_DELETE, NULL);
-        d->e->dirty = true;
-    } else if (!local) {
-        edit(d, d->e, OPERATION_DELETE, NULL); /* the edit was a deletion */
-    } else {
-        edit(d, d->e, OPERATION_UPDATE, json_read(c->a, local, strlen(local), SIZE_MAX, &fault));
-    }
-    return RC_OK;
+    d->e->dirty = true; /* a new version in any case, so that a device whose edit is refused learns of it */
+    if (d->choice == KEEP_SERVER && (names || no_server_side))
+        return edit(d, d->e, OPERATION_DELETE, NULL); /* what the server had before the edit was another one, or none */
+    if (d->choice == KEEP_SERVER) return RC_OK;
+    if (names) return d->other ? edit(d, d->other, OPERATION_DELETE, NULL) : RC_OK;
+    if (!local) return edit(d, d->e, OPERATION_DELETE, NULL); /* the edit was a deletion */
+    return edit(d, d->e, OPERATION_UPDATE, json_read(c->a, local, strlen(local), SIZE_MAX, &fault));
 }
 
 static rc check_moved(const decision *d, const PGresult *row)
 {
-    int64_t base = d->base != MERGE_NEVER ? d->base : db_column_int(row, 0, STAMP, 0);
-    bool moved = d->base != MERGE_NEVER ? d->e->updated_at != base : d->e->updated_at > base;
+    int64_t since = db_column_int(row, 0, STAMP, 0);
+    bool moved = d->e->updated_at > since || (d->other && d->other->updated_at > since);
+    if (d->base != MERGE_NEVER) moved = d->e->updated_at != d->base;
     if (!moved) return RC_OK;
     char now[CLOCK_TEXT];
     return call_fail(d->c, RC_CONFLICT, "the entity has moved on since; look at it and send its updatedAt, %s, as baseVersion",
                      clock_format(d->e->updated_at, now));
+}
+
+/* Whether the decision that was taken is this one; two merges can be of different data. */
+static bool is_repeat(const decision *d, const char *resolution, const char *before)
+{
+    if (strcmp(before, resolution) != 0) return false;
+    if (d->choice != MERGE) return true;
+    drop(d->merged);
+    return merge_apply(d->e->state, &(merge_edit){MERGE_PATCH, d->merged, merge_next(d->e->state)}, true).differing == 0;
 }
 
 static void write_reply(const decision *d, const char *resolution, strbuf *reply)
@@ -265,7 +284,7 @@ rc review_resolve(call *c, const char *id, const char *body, size_t len, strbuf 
     d.e = entity_get(&d.r.entities, k, db_column(row, 0, ENTITY_ID));
     if (db_column(row, 0, OTHER_ID)) d.other = entity_get(&d.r.entities, k, db_column(row, 0, OTHER_ID));
     const char *resolution = resolutions[d.choice], *before = db_column(row, 0, RESOLUTION);
-    if (before && strcmp(before, resolution) == 0) { /* done already */
+    if (before && is_repeat(&d, resolution, before)) {
         code = roll_back(c, RC_OK);
         if (code == RC_OK) write_reply(&d, NULL, reply);
         return code;

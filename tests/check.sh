@@ -7,6 +7,7 @@ FAILED=0
 COMPLETE=no
 LAST_FAILED=0
 NPM_READY=0
+STEP= # the process group of the step that runs
 
 # step KIND NAME COMMAND...: KIND says where the number of cases comes from: `one` (the step is one case), `check` (the
 # lines of the library Check) or `node` (the summary of node's test runner). Shows the output of a step that fails.
@@ -15,10 +16,13 @@ step() {
     log=$DIR/log/check-${2//[^A-Za-z0-9]/-}.log
     shift 2
     printf '%-52s ' "$name"
-    set +e
-    (set -e; "$@") >"$log" 2>&1 </dev/null
-    status=$?
-    set -e
+    # In the background and as a process group, so that an interrupted check can end it at once.
+    set -m
+    (set -e; "$@") >"$log" 2>&1 </dev/null &
+    STEP=$!
+    set +m
+    wait $STEP && status=0 || status=$?
+    STEP=
     case $kind in
         one) ((status == 0)) && passed=1 ;;
         check) read -r passed failed < <(sed -nE 's/^[0-9]+%: Checks: ([0-9]+), Failures: ([0-9]+), Errors: ([0-9]+).*/\1 \2 \3/p' "$log" |
@@ -81,7 +85,7 @@ check_db() { # check_db BUILD
 
 check_valgrind() { # each test is a process of its own, whose exit code says whether valgrind found something
     cd "$DIR/build-gcc"
-    srcdir=$ROOT CK_DEFAULT_TIMEOUT=600 valgrind --quiet --error-exitcode=99 --leak-check=full \
+    srcdir=$ROOT CK_DEFAULT_TIMEOUT=600 BOOKY_HISTORIES=100 valgrind --quiet --error-exitcode=99 --leak-check=full \
         --errors-for-leak-kinds=definite tests/unit/unit
 }
 
@@ -154,6 +158,19 @@ check_units() { # the units as installed: well-formed, locked up, and what they 
     done
 }
 
+check_activation() { # the pool takes both sockets from systemd, and READY=1 comes before the first answer
+    local sock=$RUN/sock/passed pid status=1
+    cd "$RUN"
+    "${AS_ACCOUNT[@]}" systemd-socket-activate -l "$sock.sock" -l "$sock-status.sock" \
+        "$RUN/inst/sbin/booky-sync" serve --config "$RUN/booky-sync.conf" 9>&- &
+    pid=$!
+    for _ in {1..50}; do [[ -S $sock-status.sock ]] && break || sleep 0.1; done
+    if BOOKY_SERVER_STATUS_SOCKET=$sock-status.sock booky status --config "$RUN/booky-sync.conf"; then status=0; fi
+    kill $pid
+    wait $pid
+    return $status
+}
+
 check_dist() {
     make --no-print-directory -C "$DIR/build-gcc" -j"$JOBS" distcheck
 }
@@ -161,6 +178,7 @@ check_dist() {
 check_end() {
     local status=$?
     trap - EXIT
+    [[ -z $STEP ]] || kill -- "-$STEP" 2>/dev/null || true
     [[ $COMPLETE == yes ]] || FAILED=$((FAILED + 1))
     cd /
     stack_stop || true

@@ -21,6 +21,12 @@ function follow(node, at) {
   return [node, at];
 }
 
+// The error that belongs to each status: the server's table, and what the proxy gives itself.
+export const errorCodes = Object.fromEntries([
+  ...[...source('lib/rc.c').matchAll(/\{(\d+), "([A-Z_]+)",/g)].map(([, status, error]) => [status, error]),
+  ...[[414, 'VALIDATION_ERROR'], [431, 'VALIDATION_ERROR'], [502, 'SYNC_FAILED'], [504, 'SYNC_FAILED']],
+]);
+
 // Operations
 
 // A list of { id, method, path, base, secured, node, at, parameters, body, responses }; `path` is a template, `responses`

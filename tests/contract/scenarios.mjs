@@ -3,13 +3,19 @@
 // document, because it is wrong: { path, query, headers, body }.
 import { at } from './time.mjs';
 
-// edit('10:10', 'update', 'book', 'book-456', {…}): an operation of that time.
-export const edit = (time, type, entity, entityId, data, more) => ({ type, entity, entityId, data, timestamp: at(time), ...more });
+// edit('op-1', '10:10', 'update', 'book', 'book-456', {…}): an operation of that time.
+const edit = (id, time, type, entity, entityId, data, more) => ({ id, type, entity, entityId, data, timestamp: at(time), ...more });
 
-const theBook = edit('09:00', 'create', 'book', 'book-456', { title: 'The Dispossessed', pageCount: 341 });
-const secondBook = edit('09:10', 'create', 'book', 'book-2', { title: 'The Lathe of Heaven' });
-const laterTitle = edit('10:10', 'update', 'book', 'book-456', { title: 'The Dispossessed: An Ambiguous Utopia' });
-const parked = { id: 'op-789', type: 'update', entity: 'book', entityId: 'book-456', data: { notes: 'lent to Sadik' }, timestamp: at('10:20') };
+const theBook = edit('op-101', '09:00', 'create', 'book', 'book-456', { title: 'The Dispossessed', pageCount: 341 });
+const secondBook = edit('op-102', '09:10', 'create', 'book', 'book-2', { title: 'The Lathe of Heaven' });
+const theTag = edit('op-103', '09:20', 'create', 'tag', 'tag-1', { name: 'Utopia' });
+const theRating = edit('op-104', '09:30', 'create', 'rating', 'rating-1', { bookId: 'book-456', stars: 4.5 });
+const laterTitle = edit('op-105', '10:10', 'update', 'book', 'book-456', { title: 'The Dispossessed: An Ambiguous Utopia' });
+const staleTitle = edit('op-125', '10:00', 'update', 'book', 'book-456', { title: 'Dispossessed' });
+const overtaken = edit('op-134', '10:20', 'update', 'book', 'book-789', { notes: 'lent to Sadik' });
+const laterNotes = edit('op-144', '10:25', 'update', 'book', 'book-456', { notes: 'read on the train' });
+const parked = edit('op-789', '10:20', 'update', 'book', 'book-456', { notes: 'lent to Sadik' });
+const parkedDeletion = edit('op-790', '10:25', 'delete', 'tag', 'tag-1');
 const queue = (s, operation) => s.call('queueOperation', { body: operation });
 const first = { query: { since: '1970-01-01T00:00:00Z' } };
 const cursor = async (s, query = first.query) => (await s.call('getChanges', { query })).cursor;
@@ -23,8 +29,7 @@ const edited = async (s) => {
 // An open conflict of that book; returns its id.
 const manual = async (s) => {
   await edited(s);
-  const stale = edit('10:00', 'update', 'book', 'book-456', { title: 'Dispossessed' }, { id: 'op-127', conflictResolution: 'manual' });
-  const { results } = await s.send([stale], { deviceId: 'phone-1' });
+  const { results } = await s.send([{ ...staleTitle, id: 'op-127', conflictResolution: 'manual' }], { deviceId: 'phone-1' });
   return results[0].conflict.id;
 };
 const resolving = (prepare) => async (s) => ({ path: { id: await prepare(s) } });
@@ -33,27 +38,24 @@ const decide = (s, id, body) => s.call('resolveConflict', { path: { id }, body }
 // Two operations of the queue, one of which cannot be applied: with the other the book would be too large.
 const growing = async (s) => {
   const half = 'x'.repeat(600 << 10);
-  await s.send([theBook, edit('09:30', 'update', 'book', 'book-456', { description: half })]);
+  await s.send([theBook, edit('op-106', '09:30', 'update', 'book', 'book-456', { description: half })]);
   await queue(s, { ...parked, id: 'op-790', data: { notes: half }, timestamp: at('10:25') });
 };
 
-const library = async (s) => {
-  await s.send([theBook, edit('09:10', 'create', 'book', 'book-1', { title: 'Tehanu' }), edit('09:20', 'create', 'tag', 'tag-1', { name: 'Utopia' })]);
-};
+const library = (s) => s.send([theBook, edit('op-107', '09:10', 'create', 'book', 'book-1', { title: 'Tehanu' }), theTag]);
 const replaced = async (s) => {
   await library(s);
   return (await s.call('replaceAll', { body: { books: [{ id: 'book-2', title: 'The Lathe of Heaven' }] } })).snapshot;
 };
 
 const page = { query: { since: '1970-01-01T00:00:00Z', limit: 1 } };
-const shelf = (s) => s.send([theBook, secondBook, edit('09:20', 'create', 'tag', 'tag-1', { name: 'Utopia' })]);
+const shelf = (s) => s.send([theBook, secondBook, theTag]);
 
 // A user with a bit of everything.
 const everything = async (s) => {
-  await replaced(s);
+  await s.send([theTag, theRating, overtaken, edit('op-108', '09:40', 'create', 'userSettings', 'settings', { theme: 'dark' })]);
   await manual(s);
-  await s.send([edit('10:20', 'update', 'book', 'book-789', { notes: 'lent to Sadik' }, { id: 'op-134' })]);
-  await s.send([edit('10:20', 'update', 'userSettings', 'settings', { theme: 'dark' }, { id: 'op-4' })]);
+  await s.call('replaceAll', { body: { tags: [] } });
   await queue(s, parked);
 };
 
@@ -65,11 +67,11 @@ export const scenarios = {
     manual: edited,
     keepServer: edited,
     keepLocal: edited,
-    deletedLater: (s) => s.send([theBook, edit('10:10', 'delete', 'book', 'book-456')], { deviceId: 'laptop-1' }),
+    deletedLater: (s) => s.send([theBook, edit('op-109', '10:10', 'delete', 'book', 'book-456')], { deviceId: 'laptop-1' }),
     editedLater: edited,
-    onePerBook: (s) => s.send([edit('09:00', 'create', 'rating', 'rating-1', { bookId: 'book-456', stars: 4.5 })]),
-    sameName: (s) => s.send([edit('09:00', 'create', 'tag', 'tag-1', { name: 'Utopia' })]),
-    duplicate: (s) => s.send([edit('10:20', 'create', 'book', 'book-456', { title: 'The Dispossessed' }, { id: 'op-123' })]),
+    onePerBook: (s) => s.send([theRating]),
+    sameName: (s) => s.send([theTag]),
+    duplicate: (s) => s.send([edit('op-123', '10:20', 'create', 'book', 'book-456', { title: 'The Dispossessed' })]),
     failed: (s) => s.send([{ ...theBook, id: 'op-123' }]),
     atomicConflict: edited,
   },
@@ -77,7 +79,7 @@ export const scenarios = {
     ready: async (s) => {
       await s.send([theBook]);
       await queue(s, parked);
-      await queue(s, { type: 'delete', entity: 'tag', entityId: 'tag-1' });
+      await queue(s, parkedDeletion);
     },
     review: async (s) => {
       await growing(s);
@@ -101,7 +103,7 @@ export const scenarios = {
     tombstone: async (s) => {
       await shelf(s);
       const from = await cursor(s);
-      await s.send([edit('10:20', 'delete', 'book', 'book-2')], { deviceId: 'laptop-1' });
+      await s.send([edit('op-110', '10:20', 'delete', 'book', 'book-2')], { deviceId: 'laptop-1' });
       return { query: { cursor: from } };
     },
     unchanged: async (s) => {
@@ -142,11 +144,11 @@ export const scenarios = {
   getPending: {
     page: async (s) => {
       await queue(s, parked);
-      await queue(s, { id: 'op-790', type: 'delete', entity: 'tag', entityId: 'tag-1', timestamp: at('10:25') });
+      await queue(s, parkedDeletion);
     },
     nextPage: async (s) => {
       await queue(s, parked);
-      await queue(s, { id: 'op-790', type: 'delete', entity: 'tag', entityId: 'tag-1', timestamp: at('10:25') });
+      await queue(s, parkedDeletion);
       return { query: { cursor: (await s.call('getPending', { query: { limit: 1 } })).cursor } };
     },
     badLimit: () => ({ query: { limit: 0 } }),
@@ -170,17 +172,17 @@ export const scenarios = {
   },
   getConflicts: {
     open: async (s) => {
-      await s.send([edit('10:20', 'update', 'book', 'book-789', { notes: 'lent to Sadik' }, { id: 'op-134' })]);
+      await s.send([overtaken]);
       await manual(s);
     },
     nextPage: async (s) => {
-      await s.send([edit('10:20', 'update', 'book', 'book-789', { notes: 'lent to Sadik' }, { id: 'op-134' })]);
+      await s.send([overtaken]);
       await manual(s);
       return { query: { cursor: (await s.call('getConflicts', { query: { limit: 1 } })).cursor } };
     },
     resolved: async (s) => {
       await edited(s);
-      await s.send([edit('10:00', 'update', 'book', 'book-456', { title: 'Dispossessed' }, { id: 'op-125' })], { deviceId: 'phone-1' });
+      await s.send([staleTitle], { deviceId: 'phone-1' });
     },
     badStatus: () => ({ query: { status: 'new' } }),
   },
@@ -194,17 +196,17 @@ export const scenarios = {
       return id;
     }),
     sameName: resolving(async (s) => {
-      await s.send([edit('09:00', 'create', 'tag', 'tag-1', { name: 'Utopia' })]);
-      const { results } = await s.send([edit('10:20', 'create', 'tag', 'tag-2', { name: 'Utopia' }, { id: 'op-133' })]);
+      await s.send([theTag]);
+      const { results } = await s.send([edit('op-133', '10:20', 'create', 'tag', 'tag-2', { name: 'Utopia' })]);
       return results[0].conflict.id;
     }),
     incomplete: resolving(async (s) => {
-      const { results } = await s.send([edit('10:20', 'update', 'book', 'book-789', { notes: 'lent to Sadik' }, { id: 'op-134' })]);
+      const { results } = await s.send([overtaken]);
       return results[0].conflict.id;
     }),
     baseVersion: async (s) => {
       const id = await manual(s);
-      const { syncedAt } = await s.send([edit('10:25', 'update', 'book', 'book-456', { notes: 'read on the train' })]);
+      const { syncedAt } = await s.send([laterNotes]);
       return { path: { id }, body: { resolution: 'keep_local', baseVersion: syncedAt } };
     },
     resolvedOtherwise: resolving(async (s) => {
@@ -214,7 +216,7 @@ export const scenarios = {
     }),
     movedOn: resolving(async (s) => {
       const id = await manual(s);
-      await s.send([edit('10:25', 'update', 'book', 'book-456', { notes: 'read on the train' })]);
+      await s.send([laterNotes]);
       return id;
     }),
     unknown: () => ({ path: { id: '1705314600040-7' } }),

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "clock.h"
 
@@ -286,9 +287,13 @@ START_TEST(a_fast_transaction_cannot_overtake_a_slow_one)
     json_t *between = peer_pull(p, &(pull_query){.cursor = cursor});
     ck_assert_int_eq(json_array_size(json_object_get(between, "changes")), 0);
     ck_assert(!atomic_load(&fast.done));
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    long long released =
+        sql_number(watcher, "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"); /* the server's time */
     PQclear(sql_run(slow, "COMMIT"));
     sender_result(&fast);
     ck_assert_int_gt(instant_of(fast.reply, "syncedAt"), stamp);
+    ck_assert_int_ge(instant_of(fast.reply, "syncedAt"), released); /* read when the clock was granted, not before */
     const pull_query later[] = {{.cursor = text_of(between, "cursor")}, {.since = since}};
     for (int i = 0; i < 2; i++) {
         json_t *changes = json_object_get(peer_pull(p, &later[i]), "changes");

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "clock.h"
 #include "status.h"
@@ -61,13 +62,18 @@ START_TEST(a_request_costs_the_same_round_trips_however_large_it_is)
 }
 END_TEST
 
-/* A peer whose (first) connection can be found in pg_stat_activity, by its user. */
-static peer *peer_new_traced(void)
+/* Connects so that the connection can be found in pg_stat_activity, by the peer's user. */
+static void peer_connect_traced(peer *p)
 {
-    peer *p = peer_new();
     setenv("PGAPPNAME", p->user, 1);
     ck_assert_int_eq(db_ready(p->db), RC_OK);
     unsetenv("PGAPPNAME");
+}
+
+static peer *peer_new_traced(void)
+{
+    peer *p = peer_new();
+    peer_connect_traced(p);
     return p;
 }
 
@@ -171,6 +177,7 @@ START_TEST(a_statement_that_takes_too_long_is_cancelled_and_the_connection_stays
 }
 END_TEST
 
+/* Gets a pull's bytes, and at the first of them does something to the rest. */
 typedef struct cutter {
     const peer *p;
     PGconn *admin;
@@ -184,10 +191,20 @@ static void cut(void *to, const char *bytes, size_t len)
     strbuf_add(&c->text, bytes, len);
 }
 
-START_TEST(a_pull_that_is_cut_off_does_not_look_whole)
+static void stall(void *to, const char *bytes, size_t len)
 {
-    peer *p = peer_new_traced();
+    cutter *c = to;
+    if (c->text.len == 0) nanosleep(&(struct timespec){.tv_nsec = 600000000}, NULL);
+    strbuf_add(&c->text, bytes, len);
+}
+
+START_TEST(a_pull_that_is_cut_off_does_not_look_whole_and_the_next_one_is)
+{
+    bool lost = _i == 1; /* the connection, else the statement takes too long */
+    peer *p = peer_new();
     cutter c = {.p = p, .admin = sql_open_admin(), .text = STRBUF(p->a)};
+    if (!lost) p->conf.statement_timeout = 300;
+    peer_connect_traced(p);
     peer_post(p, books(p, 0, 1));
     PQclear(sql_run(c.admin,
                     "INSERT INTO entities (user_id, kind, entity_id, updated_at, created_at, edited_at, base_at, status, data)"
@@ -196,13 +213,14 @@ START_TEST(a_pull_that_is_cut_off_does_not_look_whole)
                     p->user));
     strbuf unused;
     call *call = peer_call(p, &unused);
-    call->write = cut;
+    call->write = lost ? cut : stall;
     call->to = &c;
     ck_assert_int_eq(pull_run(call, &(pull_query){.since = "0000-01-01T00:00:00Z"}), RC_UNAVAILABLE);
     ck_assert(c.text.len > 0 && c.text.len < 20000 * 1000);
     ck_assert_ptr_null(json_loadb(c.text.data, c.text.len, 0, NULL));
     PQclear(sql_run(c.admin, "DELETE FROM entities WHERE user_id = '%s'", p->user));
     peer_pull_all(p);
+    ck_assert_int_eq(db_connects(p->db), lost ? 2 : 1);
     PQfinish(c.admin);
     peer_free(p);
 }
@@ -229,7 +247,7 @@ Suite *suite_connection(void)
     tcase_add_test(t, a_connection_that_was_lost_between_requests_is_made_again);
     tcase_add_loop_test(t, a_request_that_is_cut_off_leaves_nothing_and_its_retry_applies_once, 0, 2);
     tcase_add_test(t, a_statement_that_takes_too_long_is_cancelled_and_the_connection_stays);
-    tcase_add_test(t, a_pull_that_is_cut_off_does_not_look_whole);
+    tcase_add_loop_test(t, a_pull_that_is_cut_off_does_not_look_whole_and_the_next_one_is, 0, 2);
     tcase_add_test(t, a_database_that_is_away_is_not_asked_all_the_time);
     suite_add_tcase(s, t);
     return s;

@@ -10,7 +10,7 @@
 
 #include "clock.h"
 
-enum { DEVICES = 4, STEPS = 70 };
+enum { DEVICES = 4, STEPS = 80, LATE = 50 /* the step at which the last device joins */ };
 
 typedef struct device {
     int number;
@@ -158,7 +158,7 @@ static void pull(world *w, device *v)
         more = json_is_true(json_object_get(reply, "hasMore"));
         if (!more || w->between_pages || !dice_chance(w->d, 50)) continue;
         w->between_pages = true;
-        device *other = &w->devices[dice_below(w->d, DEVICES)];
+        device *other = &w->devices[dice_below(w->d, DEVICES - 1)];
         if (other != v) edit(w, other), sync_device(w, other);
         w->between_pages = false;
     }
@@ -175,8 +175,9 @@ static void world_run(world *w)
         w->devices[i] = (device){.number = i, .local = json_object(), .queue = json_array(), .by_cursor = i % 2,
                                  .has_name = i >= DEVICES / 2, .skew = (int)dice_below(w->d, 9)};
     for (w->step = 0; w->step < STEPS; w->step++) {
-        device *v = &w->devices[dice_below(w->d, DEVICES)];
-        if (dice_chance(w->d, 65)) edit(w, v);
+        bool joins = w->step == LATE;
+        device *v = &w->devices[joins ? DEVICES - 1 : dice_below(w->d, w->step < LATE ? DEVICES - 1 : DEVICES)];
+        if (!joins && dice_chance(w->d, 65)) edit(w, v);
         else sync_device(w, v);
     }
     w->calm = true;

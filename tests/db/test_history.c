@@ -535,6 +535,38 @@ START_TEST(incomplete_ratings_do_not_hide_who_holds_the_place)
 }
 END_TEST
 
+/* At equal timestamps the server's value stays; within one request the later operation in the list wins. */
+START_TEST(at_equal_timestamps_what_is_there_stays_and_the_later_in_one_request_wins)
+{
+    bool together = _i == 1;
+    peer *p = peer_new();
+    PGconn *admin = sql_open_admin();
+    int64_t at = clock_now();
+    const char *ops[] = {
+        peer_operation(p, "1", "create", "book", "b", "{\"title\":\"first\"}", at),
+        peer_operation(p, "2", "create", "rating", "r1", "{\"bookId\":\"b\",\"stars\":1}", at),
+        peer_operation(p, "3", "update", "book", "b", "{\"title\":\"second\"}", at),
+        peer_operation(p, "4", "create", "rating", "r2", "{\"bookId\":\"b\",\"stars\":2}", at),
+    };
+    const json_t *last;
+    if (together) {
+        last = result_of(peer_post(p, peer_body(p, ops, 4)), 2);
+    } else {
+        peer_post(p, peer_body(p, ops, 2));
+        last = result_of(peer_post(p, peer_body(p, ops + 2, 2)), 0);
+    }
+    const char *resolution = json_string_value(json_object_get(last, "resolution"));
+    ck_assert_str_eq(resolution ? resolution : "none", together ? "none" : "server");
+    json_t *pulled = read_pulled(p), *book = json_object_get(pulled, "book b");
+    ck_assert_str_eq(text_of(book, "title"), together ? "second" : "first");
+    ck_assert_int_eq(live_ratings(admin, p, "r1"), !together);
+    ck_assert_int_eq(live_ratings(admin, p, "r2"), together);
+    json_decref(pulled);
+    PQfinish(admin);
+    peer_free(p);
+}
+END_TEST
+
 Suite *suite_history(void)
 {
     Suite *s = suite_create("history");
@@ -544,6 +576,7 @@ Suite *suite_history(void)
     tcase_add_test(t, nor_does_it_when_many_entities_share_a_key);
     tcase_add_test(t, when_many_holders_leave_a_book_at_once_the_next_in_line_returns);
     tcase_add_test(t, incomplete_ratings_do_not_hide_who_holds_the_place);
+    tcase_add_loop_test(t, at_equal_timestamps_what_is_there_stays_and_the_later_in_one_request_wins, 0, 2);
     suite_add_tcase(s, t);
     return s;
 }

@@ -383,7 +383,8 @@ START_TEST(a_row_is_loaded)
     merge_row row = {.data = parse(tree), .base = 10, .edited = 20, .deleted = MERGE_NEVER};
     row.marks = parse(unquote("{'/o/b':20,'/o/~':15,'/o':5,'/gone':30,'/gone/b/~':30}")); /* two that mean nothing */
     merge_state *s = merge_load(a, &row);
-    ck_assert_str_eq(stored(s), arena_printf(a, "%s %s base 10 edited 20 deleted %lld", tree, marks, (long long)MERGE_NEVER));
+    const char *expected = arena_printf(a, "%s %s base 10 edited 20 deleted %lld", tree, marks, (long long)MERGE_NEVER);
+    ck_assert_str_eq(stored(s), expected);
     ck_assert_uint_eq(apply(s, "10 patch {'a':2,'e':2}").lost, 2);
     ck_assert_uint_eq(apply(s, "19 patch {'o':{'b':2,'c':2}}").applied, 1);
     ck_assert_uint_eq(apply(s, "5 patch {'o':{'d':2}}").lost, 1);

@@ -1,0 +1,281 @@
+// Everything of a user at once: the digest that two sides compare, export, erasure, and what a client may rely on.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import test from 'node:test';
+import { User, ago, book, checkError, content, gone, literal, ms, op, patch, request, sql } from './lib.mjs';
+import { Owner, checkOk, syntheticBooks } from './owner.mjs';
+
+const kinds = ['book', 'rating', 'tag', 'collection', 'readingLog', 'userSettings'];
+
+// Digest
+
+const sha256 = (text) => createHash('sha256').update(text).digest('hex');
+
+// As a client computes it from what it has pulled: the lines id@updatedAt sorted by bytes, with a line feed between them.
+function digestOf(changes) {
+  const digest = {};
+  for (const kind of kinds) {
+    const lines = changes.filter(({ type, deleted }) => type === kind && !deleted).map(({ data }) => Buffer.from(`${data.id}@${data.updatedAt}`));
+    const text = lines.sort(Buffer.compare).map(String).join('\n');
+    digest[kind] = { count: lines.length, sha256: sha256(text) };
+  }
+  return digest;
+}
+
+// Ids whose order differs between bytes, UTF-16 and languages, or with and without what stands behind them.
+const ids = ['a', 'a!', 'a@', 'A', 'b', 'é', 'e', 'z', '夜', '🦊', '～', '\uffff', ' ', '0', '10', '2', 'import_123', '\u{10ffff}', 'a\nb'];
+
+const several = () => [
+  ...ids.map((id) => book(id)),
+  op('create', 'rating', 'r1', { bookId: 'a', stars: 2 }), op('create', 'rating', 'r2', { bookId: 'a', stars: 3 }, { timestamp: ago(5) }),
+  ...ids.map((id, n) => op('create', 'tag', id, { name: `${n}` })), gone('tag', '🦊'),
+  op('create', 'collection', 'c', { name: 'C' }), op('create', 'readingLog', 'l', { bookId: 'a', status: 'read' }),
+  op('update', 'userSettings', 'whatever', { theme: 'dark' }), patch('incomplete', { notes: 'n' }),
+];
+
+test('the digest is what a client computes from what it has pulled, at the cursor of that pull', async () => {
+  const owner = new Owner();
+  await owner.send(several());
+  await owner.send([patch('é', { notes: 'later' }), patch('🦊', { notes: 'later' })]);
+  const digest = await owner.get('/digest');
+  const { changes, cursor } = await owner.pull();
+  assert.deepEqual(digest.kinds, digestOf(changes));
+  assert.equal(digest.cursor, cursor);
+  assert.deepEqual(kinds.map((kind) => digest.kinds[kind].count), [ids.length, 1, ids.length - 1, 1, 1, 1]);
+  assert.deepEqual((await owner.pull(`cursor=${digest.cursor}`)).changes, []);
+});
+
+test('the digest of an empty library is that of no lines', async () => {
+  const digest = await new Owner().get('/digest');
+  assert.deepEqual(digest.kinds, Object.fromEntries(kinds.map((kind) => [kind, { count: 0, sha256: sha256('') }])));
+});
+
+test('the digest changes with what is pulled, only for the kind concerned, and with nothing else', async () => {
+  const owner = new Owner();
+  const operation = book('b1', { title: 'T' });
+  await owner.send([operation, op('create', 'tag', 't1', { name: 'T' })]);
+  const parked = book('b9');
+  const steps = [
+    ['a repeat', () => owner.apply(operation), []],
+    ['an operation that fails', () => owner.apply(book('b2', { title: 7 })), []],
+    ['an operation that is parked', () => owner.parked(parked), []],
+    ['and marked', () => owner.markSynced([parked.id]), []],
+    ['a full sync of the same', () => owner.replace({ books: [{ id: 'b1', title: 'T' }] }), []],
+    ['a dry run', () => owner.replace({ books: [] }, '?dryRun=true'), []],
+    ['an update that arrives before its create', () => owner.apply(patch('b2', { notes: 'n' })), []],
+    ['a deletion of what was never there', () => owner.apply(gone('book', 'b3')), []],
+    ['an edit', () => owner.apply(patch('b1', { notes: 'n' }, { timestamp: ago(4) })), ['book']],
+    ['an edit that loses, because the entity gets a new version', () => owner.apply(patch('b1', { notes: 'old' })), ['book']],
+    ['the create that was missing', () => owner.apply(book('b2', { title: 'T' }, { timestamp: ago(12) })), ['book']],
+    ['a deletion', () => owner.apply(gone('tag', 't1')), ['tag']],
+    ['settings', () => owner.apply(op('update', 'userSettings', 's', {})), ['userSettings']],
+  ];
+  let before = (await owner.get('/digest')).kinds;
+  for (const [name, work, changed] of steps) {
+    await work();
+    const after = (await owner.get('/digest')).kinds;
+    assert.deepEqual(kinds.filter((kind) => after[kind].sha256 !== before[kind].sha256), changed, name);
+    before = after;
+  }
+});
+
+// Export
+
+// A user who has something of everything.
+async function ownerOfEverything() {
+  const owner = new Owner();
+  await owner.replace({
+    books: [{ id: 'b1', title: 'One', createdAt: '2020-01-02T03:04:05.006Z', x: { big: 2 ** 53 - 1, real: 4.1, text: 'é🦊\u0001' } }, { id: 'b2', title: 'Two' }],
+    tags: [{ id: 't1', name: 'Sea' }, { id: 't2', name: 'Sea' }], collections: [{ id: 'c1', name: 'C', smartRules: [] }],
+    ratings: [{ id: 'r1', bookId: 'b1', stars: 4.5 }], readings: [{ id: 'l1', bookId: 'b1', status: 'read' }], settings: { theme: 'dark' },
+  });
+  await owner.replace({ books: [{ id: 'b1', title: 'One', createdAt: '2020-01-02T03:04:05.006Z', x: { big: 2 ** 53 - 1, real: 4.1, text: 'é🦊\u0001' } }] });
+  await owner.send([
+    op('create', 'rating', 'r2', { bookId: 'b1', stars: 1 }, { timestamp: undefined, id: 'op-r2' }), patch('incomplete', { notes: 'n' }),
+    gone('collection', 'never there'), patch('b1', { title: 'old' }, { timestamp: ago(30), conflictResolution: 'manual' }),
+  ], { deviceId: 'phone' });
+  await owner.parked(book('parked', {}, { id: 'waits' }));
+  await owner.parked(gone('book', 'parked', { id: 'marked' }));
+  await owner.markSynced(['marked']);
+  return owner;
+}
+
+const everyMember = ['success', 'exportedAt', 'cursor', 'books', 'ratings', 'tags', 'collections', 'readings', 'settings', 'deleted',
+  'incomplete', 'queue', 'conflicts', 'processedOperations', 'snapshots'];
+
+test('an export holds everything of the user: live, deleted, incomplete, queue, conflicts, ledger, snapshots', async () => {
+  const owner = await ownerOfEverything();
+  const { cursor } = await owner.pull();
+  const everything = await owner.get('/export');
+  assert.deepEqual(Object.keys(everything), everyMember);
+  assert.equal(everything.cursor, cursor);
+  assert.ok(Math.abs(ms(everything.exportedAt) - Date.now()) < 5000);
+
+  const library = await owner.library();
+  const lists = { books: 'book', ratings: 'rating', tags: 'tag', collections: 'collection', readings: 'readingLog' };
+  for (const [list, kind] of Object.entries(lists))
+    assert.deepEqual(everything[list], Object.entries(library).filter(([name]) => name.startsWith(`${kind} `)).map(([, data]) => data), list);
+  assert.deepEqual(everything.settings, library['userSettings settings']);
+  const shown = (row) => [row.type, row.data.id, row.beneath];
+  assert.deepEqual(everything.deleted.map(shown), [
+    ['book', 'b2', { title: 'Two' }], ['collection', 'never there', {}], ['rating', 'r1', { bookId: 'b1', stars: 4.5 }],
+  ]);
+  assert.ok(everything.deleted.every(({ data }) => data.updatedAt && data.deletedAt));
+  assert.deepEqual(everything.incomplete.map(({ type, data }) => [type, data.id, content(data)]), [['book', 'incomplete', { notes: 'n' }]]);
+  assert.deepEqual(everything.queue.map(({ id, type, entity, entityId, data }) => [id, type, entity, entityId, data]), [
+    ['marked', 'delete', 'book', 'parked', null], ['waits', 'create', 'book', 'parked', { title: 'Book parked' }],
+  ]);
+  assert.deepEqual(everything.queue.map(({ timestamp, attempts, lastError, syncedAt }) => [timestamp, attempts, lastError, Boolean(syncedAt)]), [
+    [ago(5), 0, null, true], [ago(10), 0, null, false],
+  ]);
+  assert.deepEqual(everything.conflicts.map(({ reason }) => reason).sort(), (await owner.conflicts()).map(({ reason }) => reason).sort());
+  assert.deepEqual(new Set(everything.conflicts.map(({ reason }) => reason)), new Set(['same_name', 'one_per_book', 'incomplete', 'stale']));
+  assert.ok(everything.conflicts.every(({ status, localData }) => status && localData));
+  assert.equal(everything.processedOperations.length, 4);
+  assert.ok(everything.processedOperations.some(({ processedAt, result }) => processedAt && result.id === 'op-r2' && result.status === 'success'));
+  assert.deepEqual(everything.snapshots.map(({ snapshot, type, id, data }) => [Boolean(snapshot), type, id, data.title]), [
+    [true, 'book', 'b1', 'One'], [true, 'book', 'b2', 'Two'],
+  ]);
+});
+
+test('a full sync accepts an export back: a fresh user then has the same library', async () => {
+  const owner = await ownerOfEverything();
+  const copy = new Owner();
+  await copy.replace((await owner.request('/export')).text);
+  const withoutStamps = (library) => Object.fromEntries(Object.entries(library).map(([name, { updatedAt, ...data }]) => [name, data]));
+  assert.deepEqual(withoutStamps(await copy.library()), withoutStamps(await owner.library()));
+  const counts = async (one) => Object.values((await one.get('/digest')).kinds).map(({ count }) => count);
+  assert.deepEqual(await counts(copy), await counts(owner));
+  const { created, updated, deleted } = await owner.replace((await owner.request('/export')).text);
+  assert.deepEqual([created, updated, deleted], [0, 0, 1], 'into its own user too, where only what is incomplete goes');
+});
+
+test('an export of nothing has every member, and is accepted back', async () => {
+  const owner = new Owner();
+  const reply = await owner.request('/export');
+  assert.deepEqual(Object.keys(reply.json), everyMember);
+  assert.deepEqual(Object.values(reply.json).filter(Array.isArray), Array(11).fill([]));
+  assert.equal(reply.json.settings, null);
+  await owner.replace(reply.text);
+  assert.deepEqual(await owner.library(), {});
+});
+
+test('a long export is streamed in one piece', async () => {
+  const owner = new Owner();
+  const books = syntheticBooks(700, 600);
+  await owner.replace({ books });
+  await owner.replace({ books: books.slice(0, 350), tags: books.map(({ id }) => ({ id, name: id })) });
+  const everything = await owner.get('/export');
+  assert.deepEqual([everything.books.length, everything.deleted.length, everything.tags.length, everything.snapshots.length], [350, 350, 700, 700]);
+  const snapshot = Object.fromEntries(everything.snapshots.map(({ id, data }) => [id, data]));
+  for (const { id, ...rest } of books) assert.deepEqual(snapshot[id], rest);
+});
+
+// Erasure
+
+const rowsOf = async (user) => {
+  const tables = await sql(`SELECT DISTINCT table_name FROM information_schema.columns WHERE table_schema = 'booky' AND column_name = 'user_id'`);
+  assert.ok(tables.length >= 7, tables.join());
+  const each = tables.map((name) => `SELECT '${name}', count(*) FROM ${name} WHERE user_id = ${literal(user.id)}`);
+  return Object.fromEntries((await sql(each.join(' UNION ALL '))).map((row) => row.split('|')).map(([name, count]) => [name, Number(count)]));
+};
+
+test('erasure leaves no row of the user in any table, and a receipt', async () => {
+  const [owner, other] = [await ownerOfEverything(), await ownerOfEverything()];
+  const [before, others] = [await rowsOf(owner), await rowsOf(other)];
+  for (const table of ['entities', 'ledger', 'queue', 'conflicts', 'snapshots', 'snapshot_entities', 'clocks'])
+    assert.ok(before[table] > 0, `${table} is tried`);
+  const { receipt, serverTime } = checkOk(await owner.call('DELETE', '/account'));
+  assert.ok(serverTime);
+  const { erasedAt, ...numbers } = receipt;
+  assert.ok(Math.abs(ms(erasedAt) - Date.now()) < 5000);
+  assert.deepEqual(numbers, {
+    entities: before.entities, processedOperations: before.ledger, queued: before.queue, conflicts: before.conflicts, snapshots: before.snapshots,
+  });
+  assert.deepEqual(Object.values(await rowsOf(owner)).filter((count) => count > 0), []);
+  assert.deepEqual(await rowsOf(other), others, 'nobody else is touched');
+});
+
+test('after an erasure the token starts from nothing', async () => {
+  const owner = await ownerOfEverything();
+  checkOk(await owner.call('DELETE', '/account'));
+  const status = await owner.status();
+  assert.deepEqual([status.status, status.lastSync, status.pendingOperations, status.conflicts], ['ready', null, 0, 0]);
+  assert.deepEqual([(await owner.pull()).changes, await owner.pending(), await owner.conflicts(), await owner.snapshots()], [[], [], [], []]);
+  const result = await owner.apply(op('create', 'rating', 'r2', { bookId: 'b1', stars: 1 }, { timestamp: undefined, id: 'op-r2' }));
+  assert.deepEqual([result.status, result.duplicate], ['success', undefined], 'operation ids are forgotten too');
+  assert.deepEqual(Object.keys(await owner.library()), ['rating r2']);
+});
+
+test('a cursor and an ETag of before an erasure are not valid after it, with or without a new write', async () => {
+  const owner = await ownerOfEverything();
+  const reply = await owner.changes('since=0');
+  const { cursor } = reply.json;
+  checkOk(await owner.call('DELETE', '/account'));
+  const check = async () => {
+    checkError(await owner.changes(`cursor=${cursor}`), 410, 'RESYNC_REQUIRED');
+    checkError(await owner.full({ books: [] }, '', { 'if-match': `"${cursor}"` }), 409, 'CONFLICT_DETECTED');
+    assert.equal((await owner.changes('since=0', { headers: { 'if-none-match': reply.headers.etag } })).status, 200);
+  };
+  await check();
+  await owner.apply(book('b1'));
+  await check();
+});
+
+test('erasing twice, or nothing, is a success with an empty receipt, and leaves no row', async () => {
+  const owner = new Owner();
+  for (let i = 0; i < 2; i++) {
+    const { receipt: { erasedAt, ...numbers } } = checkOk(await owner.call('DELETE', '/account'));
+    assert.ok(erasedAt);
+    assert.deepEqual(numbers, { entities: 0, processedOperations: 0, queued: 0, conflicts: 0, snapshots: 0 });
+  }
+  assert.deepEqual(Object.values(await rowsOf(owner)).filter((count) => count > 0), []);
+});
+
+test('writes that meet an erasure are whole: before it, or after it', async () => {
+  const owner = new Owner();
+  await owner.replace({ books: syntheticBooks(300, 0) });
+  const batch = (n) => owner.send([book(`a${n}`), book(`b${n}`)]);
+  const replies = await Promise.all([batch(1), batch(2), owner.call('DELETE', '/account'), batch(3), batch(4)]);
+  assert.ok(replies.every((reply) => (reply.json ?? reply).success));
+  const left = Object.values(await owner.library()).map(({ id }) => id);
+  for (const id of left) assert.ok(/^[ab]\d$/.test(id) && left.includes(id.replace(/[ab]/, (x) => (x === 'a' ? 'b' : 'a'))), left.join());
+});
+
+// Config
+
+test('config needs no token and tells what a client may rely on', async () => {
+  for (const options of [{}, { token: 'nonsense' }, { token: new User().token }]) {
+    const { status, json } = await request('/api/sync/config', options);
+    assert.equal(status, 200);
+    const { serverTime, ...rest } = json;
+    assert.ok(Math.abs(ms(serverTime) - Date.now()) < 5000);
+    assert.deepEqual(rest, {
+      success: true,
+      limits: { bodyBytes: 10 << 20, fullBodyBytes: 32 << 20, fullItems: 100_000, operations: 1000, entityBytes: 1 << 20, depth: 64 },
+      retention: { tombstoneDays: 180, ledgerDays: 90, snapshotDays: 30 },
+      batchSize: 10, pollIntervalSeconds: 30, maxAttempts: 5, clockSkewSeconds: 300, conflictResolution: 'merge',
+      requestEncodings: ['gzip', 'identity'], entities: kinds,
+    });
+  }
+});
+
+test('401 without a token: everything else of an account, below both base paths', async () => {
+  const calls = [['GET', '/digest'], ['GET', '/export'], ['DELETE', '/account'], ['GET', '/snapshots'], ['POST', '/snapshots/1/restore'],
+    ['GET', '/conflicts'], ['POST', '/conflicts/1-0/resolve'], ['POST', '/full'], ['POST', '/queue'], ['GET', '/pending'],
+    ['POST', '/pending/apply'], ['POST', '/mark-synced'], ['DELETE', '/clear']];
+  for (const [method, path] of calls)
+    for (const base of ['/api/sync', '/sync']) checkError(await request(base + path, { method }), 401, 'UNAUTHORIZED');
+});
+
+test('405: a wrong method is told the right one', async () => {
+  const owner = new Owner();
+  const calls = { '/full': 'POST', '/queue': 'POST', '/pending': 'GET, HEAD', '/pending/apply': 'POST', '/mark-synced': 'POST', '/clear': 'DELETE',
+    '/config': 'GET, HEAD', '/conflicts': 'GET, HEAD', '/conflicts/1-0/resolve': 'POST', '/snapshots': 'GET, HEAD', '/snapshots/1/restore': 'POST',
+    '/digest': 'GET, HEAD', '/export': 'GET, HEAD', '/account': 'DELETE' };
+  for (const [path, allowed] of Object.entries(calls)) {
+    const reply = await owner.call(allowed === 'POST' ? 'DELETE' : 'POST', path);
+    checkError(reply, 405, 'METHOD_NOT_ALLOWED');
+    assert.equal(reply.headers.allow, allowed, path);
+  }
+});

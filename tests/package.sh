@@ -1,0 +1,273 @@
+#!/usr/bin/env bash
+# The Debian package, from the sources to its purge. Builds it in a fresh Debian 12 and holds lintian against it; installs
+# it in another fresh one; starts that one with systemd, in namespaces of its own and without a network; sets the server
+# up as README.Debian says and sends requests through nginx with TLS; upgrades, removes and purges the package.
+#
+# For root on Debian 12, with debootstrap and iproute2: tests/package.sh [CACHE]
+# Prints what failed, and one line with the numbers. CACHE is a folder to keep the fresh Debian in for the next run.
+set -euo pipefail
+umask 022
+export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+unset CDPATH MAKEFLAGS MAKELEVEL TMPDIR
+
+ROOT=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd -P)
+MIRROR=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+SECURITY=${DEBIAN_SECURITY_MIRROR:-http://deb.debian.org/debian-security}
+
+say() { printf '%s\n' "$*"; }
+die() {
+    printf 'package.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+# expect NAME COMMAND...: one case. Its output is shown when it fails; the result goes to RESULTS.
+expect() {
+    local name=$1 output
+    shift
+    if output=$("$@" 2>&1 </dev/null); then
+        say "ok $name" >>"$RESULTS"
+    else
+        say "FAIL $name" >>"$RESULTS"
+        say "FAIL $name: $*"
+        sed 's/^/    | /' <<<"$output" | tail -n 40
+    fi
+}
+
+# must NAME COMMAND...: as expect, for what the rest builds upon.
+must() {
+    expect "$@"
+    [[ $(tail -n 1 "$RESULTS") == ok* ]] || exit 1
+}
+
+is() { [[ $1 == "$2" ]] || { say "is \"$1\", not \"$2\"" && return 1; }; }
+has() { [[ $1 == *"$2"* ]] || { say "\"$2\" is not in: $1" && return 1; }; }
+fails() { ! "$@"; }
+
+# ---- inside the fresh Debian ------------------------------------------------------------------------------------------
+
+apt() { apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 "$@"; }
+
+owner_mode() { stat -c '%U:%G %a' "$1"; }
+
+files_right() { # everything that dpkg lists is there; what matters has its owner and mode, all else is root's and not writable
+    local path owner mode bad=0
+    while read -r path owner mode; do
+        is "$path $(owner_mode "$path")" "$path $owner $mode" || bad=1
+    done <<'TABLE'
+/usr/sbin/booky-sync root:root 755
+/lib/systemd/system/booky-sync.service root:root 644
+/lib/systemd/system/booky-sync.socket root:root 644
+/lib/systemd/system/booky-sync-migrate.service root:root 644
+/lib/systemd/system/booky-sync-purge.service root:root 644
+/lib/systemd/system/booky-sync-purge.timer root:root 644
+/usr/lib/sysusers.d/booky-sync.conf root:root 644
+/usr/lib/tmpfiles.d/booky-sync.conf root:root 644
+/usr/share/man/man8/booky-sync.8.gz root:root 644
+/usr/share/man/man5/booky-sync.conf.5.gz root:root 644
+/usr/share/bash-completion/completions/booky-sync root:root 644
+/usr/share/booky-sync/migrations/0001_sync.sql root:root 644
+/etc/booky-sync root:root 755
+/etc/booky-sync/booky-sync.conf root:booky-sync 640
+/etc/booky-sync/keys.d root:booky-sync 750
+/etc/booky-sync/credentials root:root 700
+/etc/nginx/sites-available/booky-sync root:root 644
+/etc/nginx/booky-sync/server.conf root:root 644
+TABLE
+    while read -r path; do
+        [[ -e $path ]] || { say "$path is missing" && bad=1; }
+        [[ $path == /etc/booky-sync* || $(stat -c %U:%G%A "$path") =~ ^root:root.....-..-. ]] ||
+            { say "$path: $(owner_mode "$path")" && bad=1; }
+    done < <(dpkg -L booky-sync)
+    [[ ! -e /etc/nginx/sites-enabled/booky-sync ]] || { say "the site is enabled" && bad=1; }
+    return $bad
+}
+
+files_left() { # what is named after us anywhere, but for the package file itself
+    ! find / \( -path /proc -o -path /sys -o -path /package \) -prune -o -name '*booky*' -print | grep .
+}
+
+# listing: every path outside of what PostgreSQL, apt, dpkg and systemd write as they please.
+listing() {
+    find / \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /dev -o -path /package -o -path /var/cache \
+        -o -path /var/log -o -path /var/tmp -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path /var/lib/postgresql \
+        -o -path /var/lib/systemd -o -path /var/lib/nginx -o -path /etc/postgresql \) -prune -o -print | sort
+}
+
+stage_install() { # in a chroot, as image builders do: no systemd runs, and nothing is there that we do not depend on
+    apt update
+    must "install into a bare Debian" apt install /package/booky-sync.deb
+    expect "files, owners, modes" files_right
+    expect "the program runs" booky-sync --version
+    expect "service enabled" systemctl is-enabled booky-sync.service booky-sync.socket booky-sync-purge.timer
+    expect "migrations not run unasked" fails systemctl is-enabled booky-sync-migrate.service
+    expect "account" is "$(getent passwd booky-sync | cut -d: -f6,7)" /var/lib/booky-sync:/usr/sbin/nologin
+    must "purge" apt purge booky-sync
+    expect "purge leaves nothing" files_left
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod 755 /usr/sbin/policy-rc.d
+    must "install nginx, PostgreSQL" apt install nginx postgresql curl openssl bash-completion mandoc
+    rm /usr/sbin/policy-rc.d
+    systemctl mask --quiet getty.target console-getty.service
+}
+
+setup() { # steps 1 to 4 of README.Debian
+    local pg=/etc/postgresql/15/main
+    runuser -u postgres -- psql -q -v ON_ERROR_STOP=1 <<'SQL'
+CREATE ROLE booky_worker NOLOGIN;
+CREATE ROLE booky LOGIN IN ROLE booky_worker;
+CREATE ROLE booky_owner LOGIN;
+CREATE DATABASE booky OWNER booky_owner ENCODING 'UTF8' TEMPLATE template0;
+SQL
+    sed -i '1i local booky booky,booky_owner peer map=booky' $pg/pg_hba.conf
+    printf '%s\n' 'booky booky-sync booky' 'booky booky-sync booky_owner' >>$pg/pg_ident.conf
+    systemctl reload postgresql
+    sed -i -e '/^\[database\]/a dsn = dbname=booky user=booky\nadmin_dsn = dbname=booky user=booky_owner' \
+        /etc/booky-sync/booky-sync.conf
+    systemctl start booky-sync-migrate
+    openssl rand -hex 32 | install -m 640 -g booky-sync /dev/stdin /etc/booky-sync/keys.d/main.hmac
+}
+
+site_enable() { # step 6; the site as it is shipped, its name resolved by curl
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=api.example.org \
+        -addext subjectAltName=DNS:api.example.org -keyout /etc/ssl/private/booky-sync.key -out /etc/ssl/private/booky-sync.crt
+    ln -s ../sites-available/booky-sync /etc/nginx/sites-enabled/
+    nginx -t && systemctl reload nginx
+}
+
+call() { # call METHOD PATH [BODY]: the reply
+    curl -sS --max-time 10 --cacert /etc/ssl/private/booky-sync.crt --resolve api.example.org:443:127.0.0.1 -X "$1" \
+        ${TOKEN:+-H "Authorization: Bearer $TOKEN"} ${3:+-H 'Content-Type: application/json' -d "$3"} "https://api.example.org$2"
+}
+
+healthy() { # healthy SECONDS: whether it answers within that time
+    local i reply=
+    for ((i = 0; i < 5 * $1; i++)); do
+        reply=$(call GET /api/health) && [[ $reply == *'"success":true'* ]] && return
+        sleep 0.2
+    done
+    say "$reply" && return 1
+}
+
+upgrade_lossless() { # requests one after the other while the package is configured anew: none fails
+    local socket status
+    socket=$(stat -c %i /run/booky-sync.sock)
+    : >/tmp/upgrade
+    (while [[ -e /tmp/upgrade ]]; do curl -sk -o /dev/null -w '%{http_code}\n' https://127.0.0.1/api/health >>/tmp/statuses; done) &
+    apt install --reinstall /package/booky-sync.deb
+    healthy 10
+    rm /tmp/upgrade
+    wait $!
+    is "$(stat -c %i /run/booky-sync.sock)" "$socket"
+    status=$(sort /tmp/statuses | uniq -c)
+    is "${status##* }" 200
+    is "$(wc -l <<<"$status")" 1
+}
+
+crash_recovers() {
+    kill -KILL "$(systemctl show -p MainPID --value booky-sync)"
+    sleep 1.5
+    healthy 10
+}
+
+completes() { # completes LINE EXPECTED: what the shell offers at the end of LINE
+    local reply
+    reply=$(
+        # shellcheck disable=SC1091
+        source /usr/share/bash-completion/bash_completion
+        # shellcheck disable=SC1091
+        source /usr/share/bash-completion/completions/booky-sync
+        COMP_LINE=$1
+        COMP_POINT=${#1}
+        read -ra COMP_WORDS <<<"$1"
+        [[ $1 != *' ' ]] || COMP_WORDS+=("")
+        COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+        _booky_sync booky-sync
+        printf '%s\n' "${COMPREPLY[@]}" | sort | paste -sd ' '
+    )
+    is "$reply" "$2"
+}
+
+stage_boot() { # with systemd as the first process
+    local now reply
+    must "install under systemd" apt install /package/booky-sync.deb
+    expect "waits for a key: service" is "$(systemctl is-active booky-sync.service)" inactive
+    expect "waits for a key: socket" is "$(systemctl is-active booky-sync.socket)" inactive
+    expect "nothing failed" is "$(systemctl --failed --no-legend 'booky-sync*')" ""
+
+    must "database, migrations, key" setup
+    expect "settings stay private" is "$(owner_mode /etc/booky-sync/booky-sync.conf)" "root:booky-sync 640"
+    expect "check-config" runuser -u booky-sync -- booky-sync check-config
+    must "start" systemctl start booky-sync
+    expect "socket" is "$(owner_mode /run/booky-sync.sock)" "booky-sync:www-data 660"
+    expect "runs as booky-sync" is "$(ps -o user= -p "$(systemctl show -p MainPID --value booky-sync)")" booky-sync
+    must "nginx" site_enable
+    must "health" healthy 10
+    expect "plain HTTP is sent to HTTPS" is "$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1/)" 308
+
+    expect "no token: 401" has "$(call GET /api/sync/status)" '"error":"UNAUTHORIZED"'
+    TOKEN=$(booky-sync token mint --user reader-1)
+    now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+    reply=$(call POST /api/sync/operations '{"operations":[{"id":"op-1","type":"create","entity":"book","entityId":"book-1",
+        "timestamp":"'"$now"'","data":{"title":"The Dispossessed"}}]}')
+    expect "POST /operations" has "$reply" '"success":true'
+    reply=$(call GET '/api/sync/changes?since=2020-01-01T00:00:00Z')
+    expect "GET /changes" has "$reply" '"title":"The Dispossessed"'
+
+    expect "reload" systemctl reload booky-sync
+    expect "purge by its timer's service" systemctl start booky-sync-purge.service
+    expect "a killed master comes back" crash_recovers
+    expect "an upgrade loses no request" upgrade_lossless
+    expect "an upgrade keeps the settings" grep -q '^dsn = dbname=booky user=booky$' /etc/booky-sync/booky-sync.conf
+    expect "an upgrade keeps owners and modes" files_right_enabled
+    expect "nothing failed" is "$(systemctl --failed --no-legend 'booky-sync*')" ""
+
+    expect "completion: commands" completes 'booky-sync ch' check-config
+    expect "completion: verbs" completes 'booky-sync conflicts ' '--help list resolve'
+    expect "completion: options" completes 'booky-sync migrate --s' --status
+    expect "completion: choices" completes 'booky-sync conflicts list --status ' 'open resolved'
+    expect "completion: kinds" completes 'booky-sync replay --as r' 'rating readingLog'
+    expect "manual" man -w booky-sync booky-sync.conf
+
+    must "remove" apt remove booky-sync
+    expect "remove stops the service" fails systemctl is-active --quiet booky-sync.service booky-sync.socket
+    expect "remove keeps the settings" test -s /etc/booky-sync/booky-sync.conf
+    rm /etc/ssl/private/booky-sync.{key,crt}
+    must "purge" apt purge booky-sync
+    expect "purge leaves nothing" files_left
+    expect "purge leaves nothing under other names" diff /package/listing <(listing)
+    expect "nginx lives on" nginx -t
+}
+
+# ---- outside ----------------------------------------------------------------------------------------------------------
+
+unpack() { # unpack NAME: a fresh Debian in WORK/NAME, with this script and its results in /package
+    mkdir "$WORK/$1"
+    tar -C "$WORK/$1" -xf "$WORK/base.tar"
+    cp /etc/resolv.conf "$WORK/$1/etc/"
+    mkdir "$WORK/$1/package"
+    mount --bind "$WORK/package" "$WORK/$1/package"
+    mount -t proc proc "$WORK/$1/proc"
+    mount -t tmpfs -o mode=1777 tmpfs "$WORK/$1/dev/shm"
+}
+
+inside() { # inside NAME FUNCTION: calls a function of this script in WORK/NAME
+    env -i "PATH=$PATH" HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive chroot "$WORK/$1" /package/package.sh --inside "$2"
+}
+
+base_make() {
+    if [[ -s $CACHE/debian-12.tar ]]; then
+        ln -s "$(realpath "$CACHE")/debian-12.tar" "$WORK/base.tar"
+        return
+    fi
+    debootstrap --variant=minbase bookworm "$WORK/base" "$MIRROR"
+    say "deb $SECURITY bookworm-security main" >>"$WORK/base/etc/apt/sources.list"
+    rm -f "$WORK"/base/var/cache/apt/archives/*.deb
+    tar -C "$WORK/base" -cf "$WORK/base.tar" .
+    [[ $CACHE == "$WORK" ]] || { cp "$WORK/base.tar" "$CACHE/debian-12.tar.new" && mv "$CACHE/debian-12.tar.new" "$CACHE/debian-12.tar"; }
+}
+
+main() {
+    base_make
+}
+
+die "unfinished"
