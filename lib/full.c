@@ -275,12 +275,13 @@ static rc load_chunk(full *f, arena *a, const operation *ops, size_t count, bool
     return DB_RUN(c->db, a, {.id = SQL_ENTITIES_READ, .params = read, .result = entities});
 }
 
-/* What is not in the list is deleted by one statement; here it only must not stand in the way of what is. */
+/* What is not in the list is deleted by one statement; here it only must not stand in the way of what is, nor, where
+ * another entity had taken its place, come back when that one leaves it. */
 static void forget_deleted(full *f, resolver *r, arena *a)
 {
     for (size_t i = 0; !f->merge && i < r->entities.count; i++) {
         entity *e = r->entities.list[i];
-        if (e->status == ENTITY_ABSENT || e->status == ENTITY_DELETED) continue;
+        if (e->status == ENTITY_ABSENT || merge_is_deleted(e->state)) continue;
         if (json_object_get(f->ids, arena_printf(a, "%s %s", e->kind->name, e->id))) continue;
         int64_t next = merge_next(e->state);
         merge_apply(e->state, &(merge_edit){MERGE_DELETE, NULL, next > f->stamp ? next : f->stamp}, false);

@@ -5,8 +5,11 @@ dist_nginx_DATA = \
 nginxincludedir = $(nginxdir)/booky-sync
 dist_nginxinclude_DATA = \
 	nginx/booky-sync/burst.conf \
+	nginx/booky-sync/cors.conf \
 	nginx/booky-sync/fastcgi.conf \
+	nginx/booky-sync/headers.conf \
 	nginx/booky-sync/http.conf \
+	nginx/booky-sync/preflight.conf \
 	nginx/booky-sync/rate.conf \
 	nginx/booky-sync/rate-off.conf \
 	nginx/booky-sync/server.conf

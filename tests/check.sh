@@ -164,7 +164,10 @@ check_activation() { # the pool takes both sockets from systemd, and READY=1 com
     "${AS_ACCOUNT[@]}" systemd-socket-activate -l "$sock.sock" -l "$sock-status.sock" \
         "$RUN/inst/sbin/booky-sync" serve --config "$RUN/booky-sync.conf" 9>&- &
     pid=$!
-    for _ in {1..50}; do [[ -S $sock-status.sock ]] && break || sleep 0.1; done
+    for _ in {1..50}; do
+        [[ ! -S $sock-status.sock ]] || break
+        sleep 0.1
+    done
     if BOOKY_SERVER_STATUS_SOCKET=$sock-status.sock booky status --config "$RUN/booky-sync.conf"; then status=0; fi
     kill $pid
     wait $pid

@@ -5,6 +5,7 @@
 #
 # For root on Debian 12, with debootstrap and iproute2: tests/package.sh [CACHE]
 # Prints what failed, and one line with the numbers. CACHE is a folder to keep the fresh Debian in for the next run.
+# shellcheck disable=SC2031
 set -euo pipefail
 umask 022
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -20,20 +21,24 @@ die() {
     exit 1
 }
 
-# expect NAME COMMAND...: one case. Its output is shown when it fails; the result goes to RESULTS.
+# expect NAME COMMAND...: one case. The result goes to RESULTS; the output is shown when it fails.
 expect() {
-    local name=$1 output
+    local name=$1 output status
     shift
-    if output=$("$@" 2>&1 </dev/null); then
+    set +e
+    output=$(set -e; "$@" 2>&1 </dev/null)
+    status=$?
+    set -e
+    if ((status == 0)); then
         say "ok $name" >>"$RESULTS"
     else
         say "FAIL $name" >>"$RESULTS"
         say "FAIL $name: $*"
-        sed 's/^/    | /' <<<"$output" | tail -n 40
+        tail -n 40 <<<"$output" | sed 's/^/    | /'
     fi
 }
 
-# must NAME COMMAND...: as expect, for what the rest builds upon.
+# must NAME COMMAND...: as expect, for what all the rest builds upon.
 must() {
     expect "$@"
     [[ $(tail -n 1 "$RESULTS") == ok* ]] || exit 1
@@ -49,7 +54,8 @@ apt() { apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 "$@"; }
 
 owner_mode() { stat -c '%U:%G %a' "$1"; }
 
-files_right() { # everything that dpkg lists is there; what matters has its owner and mode, all else is root's and not writable
+# All that dpkg lists is there and only root may write it; what a table row names has exactly that owner and mode.
+files_right() {
     local path owner mode bad=0
     while read -r path owner mode; do
         is "$path $(owner_mode "$path")" "$path $owner $mode" || bad=1
@@ -78,20 +84,35 @@ TABLE
         [[ $path == /etc/booky-sync* || $(stat -c %U:%G%A "$path") =~ ^root:root.....-..-. ]] ||
             { say "$path: $(owner_mode "$path")" && bad=1; }
     done < <(dpkg -L booky-sync)
-    [[ ! -e /etc/nginx/sites-enabled/booky-sync ]] || { say "the site is enabled" && bad=1; }
     return $bad
 }
 
-files_left() { # what is named after us anywhere, but for the package file itself
+files_gone() { # nothing anywhere is named after us, but for what this script brought
     ! find / \( -path /proc -o -path /sys -o -path /package \) -prune -o -name '*booky*' -print | grep .
 }
 
-# listing: every path outside of what PostgreSQL, apt, dpkg and systemd write as they please.
-listing() {
+listing() { # every path outside of what PostgreSQL, nginx, apt, dpkg and systemd write as they please
     find / \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /dev -o -path /package -o -path /var/cache \
         -o -path /var/log -o -path /var/tmp -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path /var/lib/postgresql \
         -o -path /var/lib/systemd -o -path /var/lib/nginx -o -path /etc/postgresql \) -prune -o -print | sort
 }
+
+stage_build() { # as an account without rights; the sources are in /source/booky-sync
+    cd /source/booky-sync
+    apt update
+    must "build dependencies" apt build-dep /source/booky-sync
+    must "lintian" apt install lintian
+    chown -R nobody /source
+    must "dpkg-buildpackage" as_nobody dpkg-buildpackage -us -uc
+    expect "unit tests are part of the build" test -s tests/unit/unit.log
+    expect "lintian finds nothing" is "$(as_nobody lintian -EIL +pedantic /source/*.changes 2>&1)" ""
+    expect "completion knows every kind" is \
+        "$(sed -nE "s/.*KIND\) .*compgen -W '([^']*)'.*/\1/p" completions/booky-sync | tr ' ' '\n' | sort)" \
+        "$(sed -nE 's/.*const kind kind_.*\.name = "([^"]*)".*/\1/p; s/^ +\.name = "([^"]*)", \.plural.*/\1/p' lib/kind_*.c | sort)"
+    cp /source/booky-sync_*[0-9a-z].deb /package/booky-sync.deb
+}
+
+as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/nonexistent "$@"; }
 
 stage_install() { # in a chroot, as image builders do: no systemd runs, and nothing is there that we do not depend on
     apt update
@@ -100,12 +121,13 @@ stage_install() { # in a chroot, as image builders do: no systemd runs, and noth
     expect "the program runs" booky-sync --version
     expect "service enabled" systemctl is-enabled booky-sync.service booky-sync.socket booky-sync-purge.timer
     expect "migrations not run unasked" fails systemctl is-enabled booky-sync-migrate.service
+    expect "site not enabled unasked" fails test -e /etc/nginx/sites-enabled/booky-sync
     expect "account" is "$(getent passwd booky-sync | cut -d: -f6,7)" /var/lib/booky-sync:/usr/sbin/nologin
     must "purge" apt purge booky-sync
-    expect "purge leaves nothing" files_left
+    expect "purge leaves nothing" files_gone
     printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
     chmod 755 /usr/sbin/policy-rc.d
-    must "install nginx, PostgreSQL" apt install nginx postgresql curl openssl bash-completion mandoc
+    must "install nginx, PostgreSQL" apt install nginx postgresql curl openssl procps bash-completion
     rm /usr/sbin/policy-rc.d
     systemctl mask --quiet getty.target console-getty.service
 }
@@ -189,6 +211,7 @@ completes() { # completes LINE EXPECTED: what the shell offers at the end of LIN
 
 stage_boot() { # with systemd as the first process
     local now reply
+    listing >/package/listing
     must "install under systemd" apt install /package/booky-sync.deb
     expect "waits for a key: service" is "$(systemctl is-active booky-sync.service)" inactive
     expect "waits for a key: socket" is "$(systemctl is-active booky-sync.socket)" inactive
@@ -218,7 +241,7 @@ stage_boot() { # with systemd as the first process
     expect "a killed master comes back" crash_recovers
     expect "an upgrade loses no request" upgrade_lossless
     expect "an upgrade keeps the settings" grep -q '^dsn = dbname=booky user=booky$' /etc/booky-sync/booky-sync.conf
-    expect "an upgrade keeps owners and modes" files_right_enabled
+    expect "an upgrade keeps owners and modes" files_right
     expect "nothing failed" is "$(systemctl --failed --no-legend 'booky-sync*')" ""
 
     expect "completion: commands" completes 'booky-sync ch' check-config
@@ -226,23 +249,33 @@ stage_boot() { # with systemd as the first process
     expect "completion: options" completes 'booky-sync migrate --s' --status
     expect "completion: choices" completes 'booky-sync conflicts list --status ' 'open resolved'
     expect "completion: kinds" completes 'booky-sync replay --as r' 'rating readingLog'
-    expect "manual" man -w booky-sync booky-sync.conf
 
     must "remove" apt remove booky-sync
     expect "remove stops the service" fails systemctl is-active --quiet booky-sync.service booky-sync.socket
     expect "remove keeps the settings" test -s /etc/booky-sync/booky-sync.conf
     rm /etc/ssl/private/booky-sync.{key,crt}
     must "purge" apt purge booky-sync
-    expect "purge leaves nothing" files_left
+    expect "purge leaves nothing" files_gone
     expect "purge leaves nothing under other names" diff /package/listing <(listing)
-    expect "nginx lives on" nginx -t
+    expect "nginx can start without the site" nginx -t
+    ! grep -q ^FAIL "$RESULTS" || journalctl --no-pager -n 60 -u 'booky-sync*'
 }
 
 # ---- outside ----------------------------------------------------------------------------------------------------------
 
-unpack() { # unpack NAME: a fresh Debian in WORK/NAME, with this script and its results in /package
-    mkdir "$WORK/$1"
-    tar -C "$WORK/$1" -xf "$WORK/base.tar"
+base_make() { # WORK/base.tar: a Debian 12 with nothing but apt
+    if [[ ! -s $CACHE/debian-12.tar ]]; then
+        debootstrap --variant=minbase bookworm "$WORK/base" "$MIRROR"
+        say "deb $SECURITY bookworm-security main" >>"$WORK/base/etc/apt/sources.list"
+        rm -f "$WORK"/base/var/cache/apt/archives/*.deb
+        tar -C "$WORK/base" -cf "$CACHE/debian-12.tar.new" .
+        mv "$CACHE/debian-12.tar.new" "$CACHE/debian-12.tar"
+    fi
+}
+
+unpack() { # unpack NAME: a fresh Debian in WORK/NAME, which has this script and its results in /package
+    mkdir -p "$WORK/$1"
+    tar -C "$WORK/$1" -xf "$CACHE/debian-12.tar"
     cp /etc/resolv.conf "$WORK/$1/etc/"
     mkdir "$WORK/$1/package"
     mount --bind "$WORK/package" "$WORK/$1/package"
@@ -250,24 +283,107 @@ unpack() { # unpack NAME: a fresh Debian in WORK/NAME, with this script and its 
     mount -t tmpfs -o mode=1777 tmpfs "$WORK/$1/dev/shm"
 }
 
-inside() { # inside NAME FUNCTION: calls a function of this script in WORK/NAME
-    env -i "PATH=$PATH" HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive chroot "$WORK/$1" /package/package.sh --inside "$2"
+sources_copy() { # what a clone has, and what is new in this one
+    mkdir -p "$WORK/build/source/booky-sync"
+    tar -C "$ROOT" -cf - --exclude=./.git --exclude=./.dev --exclude='./build*' --exclude=node_modules \
+        --exclude=./configure --exclude=./Makefile.in --exclude=./aclocal.m4 --exclude=./autom4te.cache . |
+        tar -C "$WORK/build/source/booky-sync" -xf -
 }
 
-base_make() {
-    if [[ -s $CACHE/debian-12.tar ]]; then
-        ln -s "$(realpath "$CACHE")/debian-12.tar" "$WORK/base.tar"
-        return
+INSIDE=(env -i "PATH=$PATH" HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive)
+
+in_chroot() { "${INSIDE[@]}" chroot "$WORK/$1" /package/package.sh --inside "$2"; } # in_chroot NAME FUNCTION
+
+# boot NAME: starts systemd in WORK/NAME, with processes, network, host name and control groups of its own. Nothing of
+# this machine can be changed from there but through root's rights on devices, of which there are none but /dev/null & co.
+boot() {
+    CGROUP=$WORK/cgroup/booky-package-$$
+    mkdir "$WORK/cgroup"
+    mount -t cgroup2 cgroup2 "$WORK/cgroup"
+    mkdir "$CGROUP"
+    (
+        say "$BASHPID" >"$CGROUP/cgroup.procs"
+        exec unshare --mount --pid --net --ipc --uts --cgroup --fork --kill-child "$0" --boot "$WORK/$1"
+    ) >"$WORK/boot.log" 2>&1 </dev/null &
+    UNSHARE=$!
+    local i
+    for ((i = 0; i < 300; i++)); do
+        read -r INIT _ <"/proc/$UNSHARE/task/$UNSHARE/children" || true
+        if in_booted systemctl is-system-running 2>/dev/null | grep -qE '^(running|degraded)$'; then return; fi
+        sleep 0.2
+    done
+    tail -n 40 "$WORK/boot.log"
+    die "systemd did not start"
+}
+
+in_booted() { nsenter --target "$INIT" --mount --uts --ipc --net --pid --cgroup --root --wd "${INSIDE[@]}" "$@"; }
+
+boot_enter() { # boot_enter ROOT: runs as the first process of its namespaces, and becomes systemd
+    mount --bind "$1" "$1"
+    mount -t proc proc "$1/proc"
+    mount --bind "$1/proc/sys" "$1/proc/sys"
+    mount -o remount,bind,ro "$1/proc/sys"
+    mount -t sysfs -o ro sysfs "$1/sys"
+    mount -t cgroup2 cgroup2 "$1/sys/fs/cgroup"
+    mount -t tmpfs -o mode=755 tmpfs "$1/run"
+    mount -t tmpfs -o mode=1777 tmpfs "$1/tmp"
+    mount -t tmpfs -o mode=1777 tmpfs "$1/dev/shm"
+    ip link set lo up
+    exec env -i container=other "PATH=$PATH" chroot "$1" /lib/systemd/systemd --log-target=console
+}
+
+finish() {
+    local status=$? passed failed
+    trap - EXIT
+    set +e
+    if [[ -n $UNSHARE ]]; then
+        kill -KILL "$UNSHARE" 2>/dev/null
+        wait "$UNSHARE" 2>/dev/null
+        sleep 0.5
+        find "$CGROUP" -depth -type d -exec rmdir {} +
     fi
-    debootstrap --variant=minbase bookworm "$WORK/base" "$MIRROR"
-    say "deb $SECURITY bookworm-security main" >>"$WORK/base/etc/apt/sources.list"
-    rm -f "$WORK"/base/var/cache/apt/archives/*.deb
-    tar -C "$WORK/base" -cf "$WORK/base.tar" .
-    [[ $CACHE == "$WORK" ]] || { cp "$WORK/base.tar" "$CACHE/debian-12.tar.new" && mv "$CACHE/debian-12.tar.new" "$CACHE/debian-12.tar"; }
+    passed=$(grep -c ^ok "$RESULTS")
+    failed=$(grep -c ^FAIL "$RESULTS")
+    ((status == 0 || failed > 0)) || failed=1
+    findmnt -rno TARGET | grep "^$WORK/" | sort -r | xargs -r umount
+    rm -rf --one-file-system "$WORK"
+    printf 'package: %d passed, %d failed, %d seconds\n' "$passed" "$failed" "$SECONDS"
+    ((failed == 0)) || exit 1
+    exit "$status"
 }
 
 main() {
-    base_make
+    WORK=$(mktemp -d /var/tmp/booky-package.XXXXXX)
+    CACHE=$(realpath "${1:-$WORK}")
+    RESULTS=$WORK/package/results
+    UNSHARE=
+    mkdir "$WORK/package"
+    : >"$RESULTS"
+    cp "$0" "$WORK/package/package.sh"
+    trap finish EXIT
+    trap 'exit 130' INT TERM HUP PIPE
+
+    must "debootstrap" base_make
+    unpack build
+    sources_copy
+    in_chroot build stage_build
+    unpack host
+    in_chroot host stage_install
+    boot host
+    in_booted /package/package.sh --inside stage_boot
 }
 
-die "unfinished"
+case ${1:-} in
+    --inside)
+        RESULTS=/package/results
+        "$2"
+        ;;
+    --boot) boot_enter "$2" ;;
+    --unshared) main "${@:2}" ;;
+    *)
+        [[ $EUID -eq 0 ]] || die "must be run by root"
+        for program in debootstrap unshare nsenter ip; do command -v $program >/dev/null || die "$program is missing"; done
+        # Mounts of its own, which end with it.
+        exec unshare --mount --propagation private "$ROOT/tests/package.sh" --unshared "$@"
+        ;;
+esac

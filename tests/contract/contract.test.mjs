@@ -22,15 +22,25 @@ test('getChanges: unchanged', async () => {
 
 test('every request example has a reply example of its name, and every scenario belongs to an example', () => {
   for (const op of operations) {
-    const replies = new Set([...examples(op).map(({ name }) => name), ...(op.id === 'getChanges' ? ['unchanged'] : [])]);
-    const sent = [op.body?.examples, ...op.parameters.map((parameter) => parameter.examples)].flatMap((found) => Object.keys(found ?? {}));
-    for (const name of [...sent, ...Object.keys(scenarios[op.id] ?? {})]) assert.ok(replies.has(name), `${op.id}: ${name} has no reply`);
+    const replies = new Set([
+      ...examples(op).map(({ name }) => name),
+      ...(op.id === 'getChanges' ? ['unchanged'] : []),
+    ]);
+    const sent = [op.body?.examples, ...op.parameters.map((parameter) => parameter.examples)].flatMap((found) =>
+      Object.keys(found ?? {}),
+    );
+    for (const name of [...sent, ...Object.keys(scenarios[op.id] ?? {})])
+      assert.ok(replies.has(name), `${op.id}: ${name} has no reply`);
     if (op.body) for (const name of replies) assert.ok(op.body.examples[name], `${op.id}: ${name} has no request`);
   }
 });
 
 test('every operation has an example of success', () => {
-  for (const op of operations) assert.ok(examples(op).some(({ status }) => status < 300), op.id);
+  for (const op of operations)
+    assert.ok(
+      examples(op).some(({ status }) => status < 300),
+      op.id,
+    );
 });
 
 test('the examples in the document are what its schemas say; of requests all but those that show a refusal', () => {
@@ -39,10 +49,17 @@ test('the examples in the document are what its schemas say; of requests all but
     for (const [name, { value }] of Object.entries(op.body?.examples ?? {}))
       if (requestFault(op, value)) invalid.push(`${op.id}.${name}`);
     op.parameters.forEach((parameter, index) => {
-      for (const { value } of Object.values(parameter.examples ?? {})) assert.equal(parameterFault(op, index, value), null);
+      for (const { value } of Object.values(parameter.examples ?? {}))
+        assert.equal(parameterFault(op, index, value), null);
     });
     for (const response of op.responses.values())
-      for (const [name, { value }] of Object.entries(response.examples)) assert.equal(replyFault(response, value), null, `${op.id}.${name}`);
+      for (const [name, { value }] of Object.entries(response.examples))
+        assert.equal(replyFault(response, value), null, `${op.id}.${name}`);
   }
-  assert.deepEqual(invalid, ['sendOperations.failed', 'sendOperations.atomicFailed', 'replaceAll.invalid', 'queueOperation.invalid']);
+  assert.deepEqual(invalid, [
+    'sendOperations.failed',
+    'sendOperations.atomicFailed',
+    'replaceAll.invalid',
+    'queueOperation.invalid',
+  ]);
 });

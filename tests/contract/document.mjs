@@ -16,7 +16,10 @@ const pointer = (...keys) => keys.map((key) => `/${String(key).replaceAll('~', '
 function follow(node, at) {
   while (node.$ref) {
     at = node.$ref.slice(1);
-    node = at.slice(1).split('/').reduce((x, key) => x[key.replaceAll('~1', '/').replaceAll('~0', '~')], document);
+    node = at
+      .slice(1)
+      .split('/')
+      .reduce((x, key) => x[key.replaceAll('~1', '/').replaceAll('~0', '~')], document);
   }
   return [node, at];
 }
@@ -24,7 +27,12 @@ function follow(node, at) {
 // The error that belongs to each status: the server's table, and what the proxy gives itself.
 export const errorCodes = Object.fromEntries([
   ...[...source('lib/rc.c').matchAll(/\{(\d+), "([A-Z_]+)",/g)].map(([, status, error]) => [status, error]),
-  ...[[414, 'VALIDATION_ERROR'], [431, 'VALIDATION_ERROR'], [502, 'SYNC_FAILED'], [504, 'SYNC_FAILED']],
+  ...[
+    [414, 'VALIDATION_ERROR'],
+    [431, 'VALIDATION_ERROR'],
+    [502, 'SYNC_FAILED'],
+    [504, 'SYNC_FAILED'],
+  ],
 ]);
 
 // Operations
@@ -32,25 +40,43 @@ export const errorCodes = Object.fromEntries([
 // A list of { id, method, path, base, secured, node, at, parameters, body, responses }; `path` is a template, `responses`
 // maps a status to { node, at, shared, examples }.
 export const operations = Object.entries(document.paths).flatMap(([path, item]) =>
-  Object.entries(item).filter(([method]) => ['get', 'post', 'put', 'patch', 'delete'].includes(method)).map(([method, node]) => {
-    const at = pointer('paths', path, method);
-    const responses = new Map(Object.entries(node.responses).map(([status, given]) => {
-      const [found, where] = follow(given, at + pointer('responses', status));
-      const content = found.content?.['application/json'];
-      return [Number(status), { node: found, at: where, shared: Boolean(given.$ref), examples: content?.examples ?? {} }];
-    }));
-    return {
-      id: node.operationId, method: method.toUpperCase(), path, base: (item.servers ?? document.servers)[0].url,
-      secured: (node.security ?? document.security).length > 0, node, at, responses,
-      parameters: node.parameters ?? [], body: node.requestBody?.content['application/json'],
-    };
-  }));
+  Object.entries(item)
+    .filter(([method]) => ['get', 'post', 'put', 'patch', 'delete'].includes(method))
+    .map(([method, node]) => {
+      const at = pointer('paths', path, method);
+      const responses = new Map(
+        Object.entries(node.responses).map(([status, given]) => {
+          const [found, where] = follow(given, at + pointer('responses', status));
+          const content = found.content?.['application/json'];
+          return [
+            Number(status),
+            { node: found, at: where, shared: Boolean(given.$ref), examples: content?.examples ?? {} },
+          ];
+        }),
+      );
+      return {
+        id: node.operationId,
+        method: method.toUpperCase(),
+        path,
+        base: (item.servers ?? document.servers)[0].url,
+        secured: (node.security ?? document.security).length > 0,
+        node,
+        at,
+        responses,
+        parameters: node.parameters ?? [],
+        body: node.requestBody?.content['application/json'],
+      };
+    }),
+);
 
-export const operation = (id) => operations.find((one) => one.id === id) ?? assert.fail(`no operation ${id} in the document`);
+export const operation = (id) =>
+  operations.find((one) => one.id === id) ?? assert.fail(`no operation ${id} in the document`);
 
 // The examples of an operation by name: { name, status, value } of the replies that belong to it alone.
-export const examples = (op) => [...op.responses].filter(([, reply]) => !reply.shared).flatMap(([status, reply]) =>
-  Object.entries(reply.examples).map(([name, { value }]) => ({ name, status, value })));
+export const examples = (op) =>
+  [...op.responses]
+    .filter(([, reply]) => !reply.shared)
+    .flatMap(([status, reply]) => Object.entries(reply.examples).map(([name, { value }]) => ({ name, status, value })));
 
 // Schemas
 
@@ -76,11 +102,13 @@ function compiler(of) {
 }
 
 const open = compiler(document);
-const closed = compiler((() => {
-  const copy = parse(text);
-  close(copy.components.schemas);
-  return copy;
-})());
+const closed = compiler(
+  (() => {
+    const copy = parse(text);
+    close(copy.components.schemas);
+    return copy;
+  })(),
+);
 
 const schemaAt = (at) => `${at}${pointer('content', 'application/json', 'schema')}`;
 

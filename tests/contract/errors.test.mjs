@@ -28,10 +28,17 @@ const policy = `contract_${process.pid}`;
 before(async () => {
   for (const actor of Object.values(faulty)) await scenarios.exportAll.everything(actor);
   const names = Object.values(faulty).map((actor) => literal(actor.user.id));
-  const raise = Object.entries(faults).map(([status, state]) => `IF who = ${literal(faulty[status].user.id)} THEN RAISE EXCEPTION USING ERRCODE = ${literal(state)}; END IF;`);
-  await sql(`CREATE FUNCTION ${policy}(who text) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN ${raise.join(' ')} RETURN true; END$$`);
+  const raise = Object.entries(faults).map(
+    ([status, state]) =>
+      `IF who = ${literal(faulty[status].user.id)} THEN RAISE EXCEPTION USING ERRCODE = ${literal(state)}; END IF;`,
+  );
+  await sql(
+    `CREATE FUNCTION ${policy}(who text) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN ${raise.join(' ')} RETURN true; END$$`,
+  );
   for (const table of tables)
-    await sql(`CREATE POLICY ${policy} ON ${table} AS RESTRICTIVE USING (user_id NOT IN (${names}) OR ${policy}(user_id))`);
+    await sql(
+      `CREATE POLICY ${policy} ON ${table} AS RESTRICTIVE USING (user_id NOT IN (${names}) OR ${policy}(user_id))`,
+    );
 });
 after(async () => {
   for (const table of tables) await sql(`DROP POLICY IF EXISTS ${policy} ON ${table}`);
@@ -62,7 +69,8 @@ const ways = {
   },
   413: {
     'a body over the limit': (op) => send(op, { body: `{"x":"${'x'.repeat(limitOf(op))}"}`, headers: json }),
-    'a body over the limit of the proxy': (op) => send(op, { headers: { ...json, 'content-length': limitOf(op) + (5 << 20) } }),
+    'a body over the limit of the proxy': (op) =>
+      send(op, { headers: { ...json, 'content-length': limitOf(op) + (5 << 20) } }),
   },
   414: { 'a long request line': (op) => send(op, { query: `&x=${'x'.repeat(20_000)}` }) },
   415: {
@@ -90,7 +98,9 @@ for (const op of operations)
   for (const status of op.responses.keys()) {
     if (status < 400 || examples(op).some((example) => example.status === status && status !== 400)) continue;
     if (elsewhere(op, status)) continue;
-    for (const [name, way] of Object.entries(ways[status] ?? { 'no way to provoke it': () => assert.fail('add one') })) {
+    for (const [name, way] of Object.entries(
+      ways[status] ?? { 'no way to provoke it': () => assert.fail('add one') },
+    )) {
       if (name.startsWith('a body') && !op.body) continue;
       test(`${op.id}: ${status}: ${name}`, async () => {
         const reply = await way(op);
@@ -133,8 +143,12 @@ test('the error of an example is the one that belongs to its status', () => {
 
 test("the proxy's own replies are as in its configuration", () => {
   const map = (name) => {
-    const [, rows] = source('nginx/booky-sync/http.conf').match(new RegExp(`map \\$status \\$${name} \\{(.*?)\\n\\}`, 's'));
-    return Object.fromEntries([...rows.matchAll(/^\s*(\w+)\s+(?:"([^"]*)"|(\w+));/gm)].map(([, status, text, word]) => [status, text ?? word]));
+    const [, rows] = source('nginx/booky-sync/http.conf').match(
+      new RegExp(`map \\$status \\$${name} \\{(.*?)\\n\\}`, 's'),
+    );
+    return Object.fromEntries(
+      [...rows.matchAll(/^\s*(\w+)\s+(?:"([^"]*)"|(\w+));/gm)].map(([, status, text, word]) => [status, text ?? word]),
+    );
   };
   const [errors, messages] = [map('booky_error'), map('booky_message')];
   for (const name of ['UriTooLong', 'HeadersTooLarge', 'RateLimited', 'BadGateway', 'GatewayTimeout']) {

@@ -11,11 +11,25 @@ for (const op of operations)
   for (const { name, status, value } of examples(op)) {
     if (value !== 'RECORD') continue;
     const reply = await play(op, name);
-    if (reply.status !== status) console.error(`${op.id}: ${name}: ${reply.status} instead of ${status}: ${reply.text}`);
-    const where = ['paths', op.path, op.method.toLowerCase(), 'responses', `${status}`, 'content', 'application/json', 'examples', name];
+    if (reply.status !== status)
+      console.error(`${op.id}: ${name}: ${reply.status} instead of ${status}: ${reply.text}`);
+    const where = [
+      'paths',
+      op.path,
+      op.method.toLowerCase(),
+      'responses',
+      `${status}`,
+      'content',
+      'application/json',
+      'examples',
+      name,
+    ];
     const node = parseDocument(text).getIn(where);
     const summary = node.get('summary');
-    const block = stringify({ ...(summary && { summary }), value: toDay(reply.json) }, { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false });
+    const block = stringify(
+      { ...(summary && { summary }), value: toDay(reply.json) },
+      { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false },
+    );
     const indent = ' '.repeat(18);
     text = `${text.slice(0, node.range[0]).trimEnd()}\n${block.trimEnd().replace(/^/gm, indent)}${text.slice(node.range[1])}`;
   }

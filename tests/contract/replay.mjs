@@ -50,7 +50,8 @@ function requestOf(op, name) {
   const places = { path: made.path, query: made.query, header: made.headers };
   for (const parameter of op.parameters) {
     const value = parameter.examples?.[name]?.value;
-    if (value !== undefined) places[parameter.in][parameter.name] = Array.isArray(value) ? value.join() : toPresent(value);
+    if (value !== undefined)
+      places[parameter.in][parameter.name] = Array.isArray(value) ? value.join() : toPresent(value);
   }
   return made;
 }

@@ -1,16 +1,26 @@
 // What happens before an example of docs/openapi.yaml is sent, where something does. Each scenario gets a new user (an
-// Actor of replay.mjs) and returns what the test must put in place of what stands in the example (an id, a cursor), or what stands nowhere in the
-// document, because it is wrong: { path, query, headers, body }.
+// Actor of replay.mjs) and returns { path, query, headers, body }: what the test must put in place of what stands in the
+// example (an id, a cursor), or what stands nowhere in the document, because it is wrong.
 import { at } from './time.mjs';
 
 // edit('op-1', '10:10', 'update', 'book', 'book-456', {…}): an operation of that time.
-const edit = (id, time, type, entity, entityId, data, more) => ({ id, type, entity, entityId, data, timestamp: at(time), ...more });
+const edit = (id, time, type, entity, entityId, data, more) => ({
+  id,
+  type,
+  entity,
+  entityId,
+  data,
+  timestamp: at(time),
+  ...more,
+});
 
 const theBook = edit('op-101', '09:00', 'create', 'book', 'book-456', { title: 'The Dispossessed', pageCount: 341 });
 const secondBook = edit('op-102', '09:10', 'create', 'book', 'book-2', { title: 'The Lathe of Heaven' });
 const theTag = edit('op-103', '09:20', 'create', 'tag', 'tag-1', { name: 'Utopia' });
 const theRating = edit('op-104', '09:30', 'create', 'rating', 'rating-1', { bookId: 'book-456', stars: 4.5 });
-const laterTitle = edit('op-105', '10:10', 'update', 'book', 'book-456', { title: 'The Dispossessed: An Ambiguous Utopia' });
+const laterTitle = edit('op-105', '10:10', 'update', 'book', 'book-456', {
+  title: 'The Dispossessed: An Ambiguous Utopia',
+});
 const staleTitle = edit('op-125', '10:00', 'update', 'book', 'book-456', { title: 'Dispossessed' });
 const overtaken = edit('op-134', '10:20', 'update', 'book', 'book-789', { notes: 'lent to Sadik' });
 const laterNotes = edit('op-144', '10:25', 'update', 'book', 'book-456', { notes: 'read on the train' });
@@ -29,7 +39,9 @@ const edited = async (s) => {
 // An open conflict of that book; returns its id.
 const manual = async (s) => {
   await edited(s);
-  const { results } = await s.send([{ ...staleTitle, id: 'op-127', conflictResolution: 'manual' }], { deviceId: 'phone-1' });
+  const { results } = await s.send([{ ...staleTitle, id: 'op-127', conflictResolution: 'manual' }], {
+    deviceId: 'phone-1',
+  });
   return results[0].conflict.id;
 };
 const resolving = (prepare) => async (s) => ({ path: { id: await prepare(s) } });
@@ -42,7 +54,8 @@ const growing = async (s) => {
   await queue(s, { ...parked, id: 'op-790', data: { notes: half }, timestamp: at('10:25') });
 };
 
-const library = (s) => s.send([theBook, edit('op-107', '09:10', 'create', 'book', 'book-1', { title: 'Tehanu' }), theTag]);
+const library = (s) =>
+  s.send([theBook, edit('op-107', '09:10', 'create', 'book', 'book-1', { title: 'Tehanu' }), theTag]);
 const replaced = async (s) => {
   await library(s);
   return (await s.call('replaceAll', { body: { books: [{ id: 'book-2', title: 'The Lathe of Heaven' }] } })).snapshot;
@@ -53,7 +66,12 @@ const shelf = (s) => s.send([theBook, secondBook, theTag]);
 
 // A user with a bit of everything.
 const everything = async (s) => {
-  await s.send([theTag, theRating, overtaken, edit('op-108', '09:40', 'create', 'userSettings', 'settings', { theme: 'dark' })]);
+  await s.send([
+    theTag,
+    theRating,
+    overtaken,
+    edit('op-108', '09:40', 'create', 'userSettings', 'settings', { theme: 'dark' }),
+  ]);
   await manual(s);
   await s.call('replaceAll', { body: { tags: [] } });
   await queue(s, parked);
@@ -67,7 +85,8 @@ export const scenarios = {
     manual: edited,
     keepServer: edited,
     keepLocal: edited,
-    deletedLater: (s) => s.send([theBook, edit('op-109', '10:10', 'delete', 'book', 'book-456')], { deviceId: 'laptop-1' }),
+    deletedLater: (s) =>
+      s.send([theBook, edit('op-109', '10:10', 'delete', 'book', 'book-456')], { deviceId: 'laptop-1' }),
     editedLater: edited,
     onePerBook: (s) => s.send([theRating]),
     sameName: (s) => s.send([theTag]),

@@ -12,22 +12,32 @@ const array = (file, name) => strings(source(file).match(new RegExp(`\\b${name}\
 
 // Routes
 
-const routes = [...source('fcgi-app/route.c').matchAll(/^ {4}\{"(\w+)", "([A-Z]+)", "([^"]+)", (true|false), BODY_(\w+)/gm)]
-  .map(([, , method, path, secured, body]) => ({
-    method, path: path.startsWith('=') ? path.slice(1) : `/api/sync${path}`, secured: secured === 'true', body: body !== 'NONE',
-  }));
+const routes = [
+  ...source('fcgi-app/route.c').matchAll(/^ {4}\{"(\w+)", "([A-Z]+)", "([^"]+)", (true|false), BODY_(\w+)/gm),
+].map(([, , method, path, secured, body]) => ({
+  method,
+  path: path.startsWith('=') ? path.slice(1) : `/api/sync${path}`,
+  secured: secured === 'true',
+  body: body !== 'NONE',
+}));
 
 test('the routes of the server are the operations of the document', () => {
   assert.ok(routes.length > 10);
   const documented = operations.map((op) => ({
-    method: op.method, path: op.base + op.path.replace(/\{\w+\}/g, '*'), secured: op.secured, body: Boolean(op.body),
+    method: op.method,
+    path: op.base + op.path.replace(/\{\w+\}/g, '*'),
+    secured: op.secured,
+    body: Boolean(op.body),
   }));
   const order = (a, b) => `${a.path} ${a.method}`.localeCompare(`${b.path} ${b.method}`);
   assert.deepEqual(documented.sort(order), routes.sort(order));
 });
 
 test('the base paths of the server are those of the document', () => {
-  assert.deepEqual(document.servers.map(({ url }) => url), array('fcgi-app/route.c', 'bases'));
+  assert.deepEqual(
+    document.servers.map(({ url }) => url),
+    array('fcgi-app/route.c', 'bases'),
+  );
 });
 
 test('docs/api.md tells of every operation', () => {
@@ -52,39 +62,56 @@ test('the statuses of the server are those of the document', () => {
 });
 
 test('docs/api.md says what to do about every error', () => {
-  for (const [status, code] of Object.entries(errorCodes)) assert.match(api, new RegExp(`^\\| ${status} \\| \`${code}\` \\|`, 'm'));
+  for (const [status, code] of Object.entries(errorCodes))
+    assert.match(api, new RegExp(`^\\| ${status} \\| \`${code}\` \\|`, 'm'));
   for (const code of schemas.ResultFailed.properties.error.enum) assert.ok(api.includes(`\`${code}\``), code);
 });
 
 // Kinds
 
-const files = [...source('lib/kind.c').match(/kinds\[\] = \{(.*?)NULL/s)[1].matchAll(/&(kind_\w+)/g)].map(([, name]) => `lib/${name}.c`);
+const files = [
+  ...source('lib/kind.c')
+    .match(/kinds\[\] = \{(.*?)NULL/s)[1]
+    .matchAll(/&(kind_\w+)/g),
+].map(([, name]) => `lib/${name}.c`);
 
 // One kind out of its file: { name, plural, alias, fixed, fields: [[name, schema, required]] }.
 function readKind(file) {
   const text = source(file);
   const member = (name) => text.match(new RegExp(`\\.${name} = "(\\w+)"`))?.[1];
-  const fields = [...text.matchAll(/^ {4}\{\.name = "(\w+)", \.type = FIELD_(\w+)(.*)\},$/gm)].map(([, name, type, rest]) => {
-    const value = (key) => rest.match(new RegExp(`\\.${key} = ([\\w.]+)`))?.[1];
-    const number = (key) => (value(key) === undefined ? {} : { [key]: Number(value(key)) });
-    const required = value('required') === 'true';
-    const or = (types) => (required ? types : [types, 'null'].flat());
-    const { min, max, step } = { ...number('min'), ...number('max'), ...number('step') };
-    const schema = {
-      STRING: () => ({ type: or('string'), ...(max && { minLength: min, maxLength: max }) }),
-      NUMBER: () => ({ type: or('number'), ...(max && { minimum: min, maximum: max }), ...(step && { multipleOf: step }) }),
-      BOOLEAN: () => ({ type: or('boolean') }),
-      ARRAY: () => ({ type: or('array'), items: {} }),
-      OBJECT: () => ({ type: or('object') }),
-      TREE: () => ({ type: or(['object', 'array']), items: {} }),
-      INSTANT: () => ({ $ref: `#/components/schemas/${required ? 'InstantOrMilliseconds' : 'InstantOrNull'}` }),
-      CHOICE: () => ({ enum: [...array(file, value('choices')), ...(required ? [] : [null])] }),
-    }[type]();
-    return [name, schema, required];
-  });
+  const fields = [...text.matchAll(/^ {4}\{\.name = "(\w+)", \.type = FIELD_(\w+)(.*)\},$/gm)].map(
+    ([, name, type, rest]) => {
+      const value = (key) => rest.match(new RegExp(`\\.${key} = ([\\w.]+)`))?.[1];
+      const number = (key) => (value(key) === undefined ? {} : { [key]: Number(value(key)) });
+      const required = value('required') === 'true';
+      const or = (types) => (required ? types : [types, 'null'].flat());
+      const { min, max, step } = { ...number('min'), ...number('max'), ...number('step') };
+      const schema = {
+        STRING: () => ({ type: or('string'), ...(max && { minLength: min, maxLength: max }) }),
+        NUMBER: () => ({
+          type: or('number'),
+          ...(max && { minimum: min, maximum: max }),
+          ...(step && { multipleOf: step }),
+        }),
+        BOOLEAN: () => ({ type: or('boolean') }),
+        ARRAY: () => ({ type: or('array'), items: {} }),
+        OBJECT: () => ({ type: or('object') }),
+        TREE: () => ({ type: or(['object', 'array']), items: {} }),
+        INSTANT: () => ({ $ref: `#/components/schemas/${required ? 'InstantOrMilliseconds' : 'InstantOrNull'}` }),
+        CHOICE: () => ({ enum: [...array(file, value('choices')), ...(required ? [] : [null])] }),
+      }[type]();
+      return [name, schema, required];
+    },
+  );
   const declared = text.split('\n').filter((line) => /^ {4}\{\.name/.test(line)).length;
   assert.equal(fields.length, declared, `${file} has a row that this test cannot read`);
-  return { name: text.match(/kind \w+ = \{\s*\.name = "(\w+)"/)[1], plural: member('plural'), alias: member('alias'), fixed: member('fixed_id'), fields };
+  return {
+    name: text.match(/kind \w+ = \{\s*\.name = "(\w+)"/)[1],
+    plural: member('plural'),
+    alias: member('alias'),
+    fixed: member('fixed_id'),
+    fields,
+  };
 }
 
 const kinds = files.map(readKind);
@@ -92,17 +119,30 @@ const title = (kind) => kind.name[0].toUpperCase() + kind.name.slice(1);
 const plain = ({ description, ...schema }) => schema;
 
 test('the kinds of the server are those of the document', () => {
-  assert.deepEqual(schemas.EntityKind.enum, kinds.map(({ name }) => name));
+  assert.deepEqual(
+    schemas.EntityKind.enum,
+    kinds.map(({ name }) => name),
+  );
   for (const { name, plural, alias } of kinds)
-    for (const member of [plural, alias].filter(Boolean)) assert.ok(schemas.FullRequest.properties[member], `${name}: ${member}`);
+    for (const member of [plural, alias].filter(Boolean))
+      assert.ok(schemas.FullRequest.properties[member], `${name}: ${member}`);
   for (const { plural } of kinds) assert.ok(schemas.ExportReply.properties[plural], plural);
-  assert.deepEqual(Object.keys(schemas.DigestReply.properties.kinds.properties), kinds.map(({ name }) => name));
+  assert.deepEqual(
+    Object.keys(schemas.DigestReply.properties.kinds.properties),
+    kinds.map(({ name }) => name),
+  );
 });
 
 for (const kind of kinds)
   test(`the fields of a ${kind.name} are those of the document`, () => {
-    const documented = Object.entries(schemas[`${title(kind)}Fields`].properties).map(([name, schema]) => [name, plain(schema)]);
-    assert.deepEqual(Object.fromEntries(documented), Object.fromEntries(kind.fields.map(([name, schema]) => [name, schema])));
+    const documented = Object.entries(schemas[`${title(kind)}Fields`].properties).map(([name, schema]) => [
+      name,
+      plain(schema),
+    ]);
+    assert.deepEqual(
+      Object.fromEntries(documented),
+      Object.fromEntries(kind.fields.map(([name, schema]) => [name, schema])),
+    );
     const required = kind.fields.filter(([, , needed]) => needed).map(([name]) => name);
     assert.deepEqual(schemas[title(kind)].required ?? [], required);
     assert.equal(schemas[`${title(kind)}Fields`].additionalProperties, true);
@@ -111,8 +151,12 @@ for (const kind of kinds)
 
 // Limits
 
-const settings = Object.fromEntries([...source('lib/conf.c').matchAll(/(?:INTEGER|CHOICE)\("([\w.]+)", \w+, "(\w+)"/g)]
-  .map(([, name, value]) => [name, /^\d+$/.test(value) ? Number(value) : value]));
+const settings = Object.fromEntries(
+  [...source('lib/conf.c').matchAll(/(?:INTEGER|CHOICE)\("([\w.]+)", \w+, "(\w+)"/g)].map(([, name, value]) => [
+    name,
+    /^\d+$/.test(value) ? Number(value) : value,
+  ]),
+);
 const constant = (file, name) => Number(source(file).match(new RegExp(`\\b${name} = (\\d+)`))[1]);
 
 test('the limits of the server are those of the document', () => {
@@ -121,7 +165,10 @@ test('the limits of the server are those of the document', () => {
     [constant('lib/operation.h', 'ENTITY_ID_MAX'), schemas.EntityId.maxLength],
     [constant('lib/operation.h', 'DEVICE_ID_MAX'), schemas.DeviceId.maxLength],
     [constant('lib/cursor.h', 'LIMIT_MAX'), schemas.Limit.maximum],
-    [constant('lib/cursor.c', 'CURSOR_MAX'), operation('getChanges').parameters.find(({ name }) => name === 'cursor').schema.maxLength],
+    [
+      constant('lib/cursor.c', 'CURSOR_MAX'),
+      operation('getChanges').parameters.find(({ name }) => name === 'cursor').schema.maxLength,
+    ],
     [settings['limits.operations'], schemas.OperationsRequest.properties.operations.maxItems],
     [settings['limits.operations'], schemas.MarkRequest.properties.operationIds.maxItems],
     [settings['limits.full_items'], schemas.FullRequest.properties.books.maxItems],
@@ -136,21 +183,33 @@ test('the settings in the example of /config are the defaults of the server', ()
     [value.limits, value.retention, value.clockSkewSeconds, value.conflictResolution],
     [
       {
-        bodyBytes: settings['limits.body'], fullBodyBytes: settings['limits.full_body'], fullItems: settings['limits.full_items'],
-        operations: settings['limits.operations'], entityBytes: settings['limits.entity'], depth: settings['limits.depth'],
+        bodyBytes: settings['limits.body'],
+        fullBodyBytes: settings['limits.full_body'],
+        fullItems: settings['limits.full_items'],
+        operations: settings['limits.operations'],
+        entityBytes: settings['limits.entity'],
+        depth: settings['limits.depth'],
       },
       {
-        tombstoneDays: settings['retention.tombstones'], ledgerDays: settings['retention.ledger'], snapshotDays: settings['retention.snapshots'],
+        tombstoneDays: settings['retention.tombstones'],
+        ledgerDays: settings['retention.ledger'],
+        snapshotDays: settings['retention.snapshots'],
       },
-      settings['sync.clock_skew'], settings['sync.conflict_resolution'],
-    ]);
+      settings['sync.clock_skew'],
+      settings['sync.conflict_resolution'],
+    ],
+  );
   assert.equal(value.maxAttempts, constant('lib/queue.h', 'QUEUE_ATTEMPTS'));
 });
 
 test('docs/api.md tells of every limit, with its default', () => {
   for (const [name, value] of Object.entries(settings))
     if (/^(limits|retention)\./.test(name) || name === 'sync.clock_skew')
-      assert.match(api, new RegExp(`^\\| .*\`${name.replace('.', '\\.')}\` \\| ${value.toLocaleString('en')} `, 'm'), name);
+      assert.match(
+        api,
+        new RegExp(`^\\| .*\`${name.replace('.', '\\.')}\` \\| ${value.toLocaleString('en')} `, 'm'),
+        name,
+      );
 });
 
 // Vocabularies

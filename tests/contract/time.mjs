@@ -11,7 +11,9 @@ const milliseconds = /\b1[67]\d{11}\b/g;
 function move(value, by) {
   if (value === undefined) return value;
   const text = JSON.stringify(value)
-    .replace(instants, (found) => (Date.parse(found) < 0 || found.startsWith('1970') ? found : new Date(Date.parse(found) + by).toISOString()))
+    .replace(instants, (found) =>
+      Date.parse(found) < 0 || found.startsWith('1970') ? found : new Date(Date.parse(found) + by).toISOString(),
+    )
     .replace(milliseconds, (found) => `${Number(found) + by}`);
   return JSON.parse(text);
 }
@@ -31,7 +33,10 @@ const variable = [
   [milliseconds, '<ms>'],
 ];
 const mask = (text) => variable.reduce((result, [pattern, name]) => result.replace(pattern, name), text);
-const times = (text) => [...(text.match(instants) ?? []).map(Date.parse), ...(text.match(milliseconds) ?? []).map(Number)];
+const times = (text) => [
+  ...(text.match(instants) ?? []).map(Date.parse),
+  ...(text.match(milliseconds) ?? []).map(Number),
+];
 
 const opaque = ['cursor', 'requestId'];
 const tolerance = 4 * 60_000; // between the times that stand in the examples are at least five minutes
@@ -45,7 +50,8 @@ function sameText(actual, expected, key) {
 
 // `actual` with the values of `expected` wherever they are the same but for what differs every time.
 function adopt(actual, expected, key) {
-  if (typeof actual === 'string' && typeof expected === 'string') return sameText(actual, expected, key) ? expected : actual;
+  if (typeof actual === 'string' && typeof expected === 'string')
+    return sameText(actual, expected, key) ? expected : actual;
   if (!actual || !expected || typeof actual !== 'object' || typeof expected !== 'object') return actual;
   if (Array.isArray(actual)) return actual.map((value, i) => adopt(value, expected[i], key));
   return Object.fromEntries(Object.entries(actual).map(([name, value]) => [name, adopt(value, expected[name], name)]));

@@ -16,9 +16,12 @@ dice dice_new(const char *test)
 {
     const char *given = getenv("BOOKY_SEED");
     uint64_t seed;
-    if (given) seed = strtoull(given, NULL, 10);
-    else if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed) abort();
-    else seed %= 1000000000;
+    if (given)
+        seed = strtoull(given, NULL, 10);
+    else if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        abort();
+    else
+        seed %= 1000000000;
     printf("%s: BOOKY_SEED=%llu\n", test, (unsigned long long)seed);
     fflush(stdout);
     return (dice){seed};
@@ -92,8 +95,10 @@ void peer_free(peer *p)
 void peer_become(peer *p, const char *user)
 {
     arena_reset(p->a);
-    if (user) snprintf(p->user, sizeof p->user, "%s", user);
-    else user_new(p->user);
+    if (user)
+        snprintf(p->user, sizeof p->user, "%s", user);
+    else
+        user_new(p->user);
 }
 
 static void collect(void *to, const char *bytes, size_t len)
@@ -176,7 +181,8 @@ const char *peer_printf(peer *p, const char *fmt, ...)
 const char *peer_operation(peer *p, const char *id, const char *type, const char *kind, const char *entity_id,
                            const char *data, int64_t at)
 {
-    return peer_printf(p, "{\"id\":\"%s\",\"type\":\"%s\",\"entity\":\"%s\",\"entityId\":\"%s\",\"timestamp\":%lld%s%s}",
+    return peer_printf(p,
+                       "{\"id\":\"%s\",\"type\":\"%s\",\"entity\":\"%s\",\"entityId\":\"%s\",\"timestamp\":%lld%s%s}",
                        id, type, kind, entity_id, (long long)at, data ? ",\"data\":" : "", data ? data : "");
 }
 
@@ -242,8 +248,7 @@ long long sql_number(PGconn *c, const char *fmt, ...)
     va_start(ap, fmt);
     PGresult *r = run(c, fmt, ap);
     va_end(ap);
-    if (PQresultStatus(r) != PGRES_TUPLES_OK || PQntuples(r) != 1)
-        ck_abort_msg("%s: %s", fmt, PQresultErrorMessage(r));
+    if (PQresultStatus(r) != PGRES_TUPLES_OK || PQntuples(r) != 1) ck_abort_msg("%s: %s", fmt, PQresultErrorMessage(r));
     long long number = strtoll(PQgetvalue(r, 0, 0), NULL, 10);
     PQclear(r);
     return number;

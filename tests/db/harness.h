@@ -1,7 +1,7 @@
 /*
  * What the database tests share: a peer (a worker's connection that speaks for one user), plain SQL connections, and
- * dice. BOOKY_TEST_DSN is a worker's login role, BOOKY_TEST_ADMIN_DSN the owner. Every test makes fresh random users, so
- * runs do not disturb each other. Failures end the test (ck_abort_msg).
+ * dice. BOOKY_TEST_DSN is a worker's login role, BOOKY_TEST_ADMIN_DSN the owner. Every test makes fresh random users,
+ * so runs do not disturb each other. Failures end the test (ck_abort_msg).
  */
 #ifndef BOOKY_TESTS_HARNESS_H
 #define BOOKY_TESTS_HARNESS_H
@@ -27,7 +27,7 @@ typedef struct dice {
 /* From BOOKY_SEED, else random; prints it, so that a failure can be repeated. */
 dice dice_new(const char *test);
 uint64_t dice_throw(dice *d);
-size_t dice_below(dice *d, size_t n);          /* 0 … n - 1 */
+size_t dice_below(dice *d, size_t n); /* 0 … n - 1 */
 bool dice_chance(dice *d, unsigned percent);
 #define DICE_PICK(d, list) ((list)[dice_below((d), sizeof(list) / sizeof *(list))])
 

@@ -1,12 +1,14 @@
 /*
  * The tests against a database: one program, one suite a file. They need BOOKY_TEST_DSN and BOOKY_TEST_ADMIN_DSN
- * (harness.h). `CK_RUN_SUITE=plans tests/db/dbtest` runs one suite, `CK_FORK=no gdb tests/db/dbtest` stops where it fails.
+ * (harness.h). `CK_RUN_SUITE=plans tests/db/dbtest` runs one suite, `CK_FORK=no gdb tests/db/dbtest` stops where it
+ * fails.
  */
 #include <check.h>
 #include <stdlib.h>
 
 /* One row a file tests/db/test_X.c, which defines `Suite *suite_X(void)`. */
-#define SUITES(ROW) ROW(history) ROW(devices) ROW(clocks) ROW(connection) ROW(isolation) ROW(views) ROW(plans)
+#define SUITES(ROW)                                                                                                    \
+    ROW(history) ROW(rules) ROW(devices) ROW(clocks) ROW(connection) ROW(isolation) ROW(views) ROW(plans)
 
 #define DECLARE(name) Suite *suite_##name(void);
 SUITES(DECLARE)

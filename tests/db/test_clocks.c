@@ -1,6 +1,6 @@
 /*
- * The commit clock: stamp order is commit order, no two write requests of a user share a stamp, and a poller that asks for
- * what came after the last stamp it saw never misses a change, whatever commits meanwhile.
+ * The commit clock: stamp order is commit order, no two write requests of a user share a stamp, and a poller that asks
+ * for what came after the last stamp it saw never misses a change, whatever commits meanwhile.
  */
 #include "harness.h"
 
@@ -78,8 +78,9 @@ static atomic_int writers_left;
 static void *write_requests(void *arg)
 {
     static const char *const kinds[] = {"book", "tag", "rating", "readingLog"};
-    static const char *const data[] = {"{\"title\":\"T\",\"name\":\"N\",\"bookId\":\"b\",\"stars\":1,\"status\":\"read\"}",
-                                       "{\"x\":1}", "{\"x\":2,\"name\":\"M\"}"};
+    static const char *const data[] = {
+        "{\"title\":\"T\",\"name\":\"N\",\"bookId\":\"b\",\"stars\":1,\"status\":\"read\"}", "{\"x\":1}",
+        "{\"x\":2,\"name\":\"M\"}"};
     writer *w = arg;
     for (int i = 0; i < REQUESTS; i++) {
         const char *pair = peer_printf(w->p, "{\"title\":\"%d-%d\"}", w->number, i), *ops[3];
@@ -92,9 +93,9 @@ static void *write_requests(void *arg)
                                     k == 0   ? "left"
                                     : k == 1 ? "right"
                                              : peer_printf(w->p, "e%zu", dice_below(&w->d, 6)),
-                                    k < 2            ? pair
+                                    k < 2          ? pair
                                     : *type == 'd' ? NULL
-                                                     : DICE_PICK(&w->d, data),
+                                                   : DICE_PICK(&w->d, data),
                                     at);
         request_log *log = &w->requests[i];
         log->began_us = clock_monotonic_us();
@@ -124,7 +125,8 @@ static void poll_once(poller *o)
     json_t *reply = peer_pull(o->p, &(pull_query){.cursor = o->by_cursor && *o->position ? o->position : NULL,
                                                   .since = *o->position ? o->position : "1970-01-01T00:00:00Z",
                                                   .limit = whole ? NULL : "3"});
-    json_array_foreach (json_object_get(reply, "changes"), i, change) {
+    json_array_foreach(json_object_get(reply, "changes"), i, change)
+    {
         json_t *data = json_object_get(change, "data");
         int64_t at = instant_of(data, "updatedAt");
         ck_assert_msg(at > before || o->by_cursor, "a pull returns what came before its position");
@@ -177,7 +179,8 @@ START_TEST(a_poller_misses_nothing_while_two_writers_write)
                         {.p = peer_new_for(first->user), .seen = json_object()}};
     atomic_store(&next_at, clock_now() - CLOCK_DAY);
     atomic_store(&writers_left, WRITERS);
-    const char *op = peer_operation(first, "0", "create", "tag", "t", "{\"name\":\"T\"}", atomic_fetch_add(&next_at, 1));
+    const char *op =
+        peer_operation(first, "0", "create", "tag", "t", "{\"name\":\"T\"}", atomic_fetch_add(&next_at, 1));
     peer_post(first, peer_body(first, &op, 1));
     for (int i = 0; i < 2; i++) poll_once(&pollers[i]);
     for (int i = 0; i < WRITERS; i++) {
@@ -225,8 +228,8 @@ START_TEST(two_devices_write_for_a_brand_new_user_at_once)
         for (int i = 0; i < 2; i++) ck_assert_str_eq(text_of(sender_result(&s[i]), "status"), "success");
         ck_assert_str_ne(text_of(s[0].reply, "syncedAt"), text_of(s[1].reply, "syncedAt"));
         ck_assert_int_eq(sql_number(watcher, "SELECT count(*) FROM entities WHERE user_id = '%s'", user), 2);
-        ck_assert_int_eq(sql_number(watcher, "SELECT count(*) FROM conflicts WHERE user_id = '%s' AND status = 'open'", user),
-                         1);
+        ck_assert_int_eq(
+            sql_number(watcher, "SELECT count(*) FROM conflicts WHERE user_id = '%s' AND status = 'open'", user), 1);
         for (int i = 0; i < 2; i++) peer_free(s[i].p);
         peer_free(p);
     }
@@ -275,10 +278,11 @@ START_TEST(a_fast_transaction_cannot_overtake_a_slow_one)
     const char *since = text_of(peer_post(p, peer_body(p, &op, 1)), "syncedAt");
     const char *cursor = text_of(peer_pull_all(p), "cursor");
     int64_t stamp = sql_hold_clock(slow, p->user);
-    PQclear(sql_run(slow,
-                    "INSERT INTO entities (user_id, kind, entity_id, updated_at, created_at, edited_at, base_at, status, data)"
-                    " VALUES ('%s', 'book', 'slow', %lld, 1, 1, 1, 'live', '{\"title\":\"S\"}')",
-                    p->user, (long long)stamp));
+    PQclear(sql_run(
+        slow,
+        "INSERT INTO entities (user_id, kind, entity_id, updated_at, created_at, edited_at, base_at, status, data)"
+        " VALUES ('%s', 'book', 'slow', %lld, 1, 1, 1, 'live', '{\"title\":\"S\"}')",
+        p->user, (long long)stamp));
     sender fast;
     sender_start(&fast, p->user, peer_operation(p, "1", "create", "book", "fast", "{\"title\":\"F\"}", clock_now()));
     sql_await_waiters(watcher, slow, 1);
@@ -288,8 +292,8 @@ START_TEST(a_fast_transaction_cannot_overtake_a_slow_one)
     ck_assert_int_eq(json_array_size(json_object_get(between, "changes")), 0);
     ck_assert(!atomic_load(&fast.done));
     nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
-    long long released =
-        sql_number(watcher, "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"); /* the server's time */
+    long long released = sql_number(
+        watcher, "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"); /* the server's time */
     PQclear(sql_run(slow, "COMMIT"));
     sender_result(&fast);
     ck_assert_int_gt(instant_of(fast.reply, "syncedAt"), stamp);
@@ -314,11 +318,13 @@ START_TEST(stamps_grow_even_when_the_servers_time_is_set_back)
     PGconn *admin = sql_open_admin();
     int64_t ahead = clock_now() + 3600000;
     for (int i = 0; i < 3; i++) {
-        const char *op = peer_operation(p, peer_printf(p, "%d", i), "update", "book", "b", "{\"title\":\"T\"}",
-                                        clock_now() + i);
+        const char *op =
+            peer_operation(p, peer_printf(p, "%d", i), "update", "book", "b", "{\"title\":\"T\"}", clock_now() + i);
         json_t *reply = peer_post(p, peer_body(p, &op, 1));
-        if (i > 0) ck_assert_int_eq(instant_of(reply, "syncedAt"), ahead + i);
-        else PQclear(sql_run(admin, "UPDATE clocks SET clock = %lld WHERE user_id = '%s'", (long long)ahead, p->user));
+        if (i > 0)
+            ck_assert_int_eq(instant_of(reply, "syncedAt"), ahead + i);
+        else
+            PQclear(sql_run(admin, "UPDATE clocks SET clock = %lld WHERE user_id = '%s'", (long long)ahead, p->user));
     }
     PQfinish(admin);
     peer_free(p);

@@ -15,8 +15,8 @@ static const char *books(peer *p, int first, int count)
     static int64_t at; /* the same when asked again */
     if (at == 0) at = clock_now() - CLOCK_DAY;
     for (int i = 0; i < count; i++)
-        ops[i] = peer_operation(p, peer_printf(p, "op-%d", first + i), "create", "book", peer_printf(p, "b%d", first + i),
-                                "{\"title\":\"T\"}", at + i);
+        ops[i] = peer_operation(p, peer_printf(p, "op-%d", first + i), "create", "book",
+                                peer_printf(p, "b%d", first + i), "{\"title\":\"T\"}", at + i);
     return peer_body(p, ops, (size_t)count);
 }
 
@@ -135,9 +135,12 @@ START_TEST(a_request_that_is_cut_off_leaves_nothing_and_its_retry_applies_once)
     json_t *reply;
     w.body = books(w.p, 0, 1);
     if (late)
-        PQclear(sql_run(holder, "BEGIN; INSERT INTO ledger (user_id, operation_id, processed_at, hash, result)"
-                                " VALUES ('%s', 'op-0', 0, '', '{}')", w.p->user));
-    else sql_hold_clock(holder, w.p->user);
+        PQclear(sql_run(holder,
+                        "BEGIN; INSERT INTO ledger (user_id, operation_id, processed_at, hash, result)"
+                        " VALUES ('%s', 'op-0', 0, '', '{}')",
+                        w.p->user));
+    else
+        sql_hold_clock(holder, w.p->user);
     pthread_create(&w.thread, NULL, post_waiting, &w);
     sql_await_waiters(admin, holder, 1);
     terminate(admin, w.p);
@@ -206,11 +209,12 @@ START_TEST(a_pull_that_is_cut_off_does_not_look_whole_and_the_next_one_is)
     if (!lost) p->conf.statement_timeout = 300;
     peer_connect_traced(p);
     peer_post(p, books(p, 0, 1));
-    PQclear(sql_run(c.admin,
-                    "INSERT INTO entities (user_id, kind, entity_id, updated_at, created_at, edited_at, base_at, status, data)"
-                    " SELECT '%s', 'book', 'x' || n, 1, 1, 1, 1, 'live', json_build_object('title', repeat('x', 1000))"
-                    " FROM generate_series(1, 20000) AS n",
-                    p->user));
+    PQclear(sql_run(
+        c.admin,
+        "INSERT INTO entities (user_id, kind, entity_id, updated_at, created_at, edited_at, base_at, status, data)"
+        " SELECT '%s', 'book', 'x' || n, 1, 1, 1, 1, 'live', json_build_object('title', repeat('x', 1000))"
+        " FROM generate_series(1, 20000) AS n",
+        p->user));
     strbuf unused;
     call *call = peer_call(p, &unused);
     call->write = lost ? cut : stall;

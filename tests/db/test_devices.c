@@ -2,13 +2,11 @@
  * Nobody stays behind: simple clients that edit offline, push, pull and believe what they pull end up with what the
  * server holds, however their edits and syncs interleave, with clocks that differ, lost replies and pages in between.
  */
-#include "harness.h"
-
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
+#include "history.h"
 
 enum { DEVICES = 4, STEPS = 80, LATE = 50 /* the step at which the last device joins */ };
 
@@ -35,31 +33,26 @@ typedef struct world {
 static const struct cast {
     const char *kind, *ids[4], *whole, *members[7]; /* `members` are what updates write, one or two at a time */
 } casts[] = {
-    {"book", {"import_1", "import_2", NULL}, "\"title\":\"T\"",
-     {"\"title\":\"U\"", "\"notes\":\"n\"", "\"notes\":null", "\"externalIds\":{\"a\":1}", "\"externalIds\":{\"b\":{\"c\":2}}",
-      "\"own\":{\"a\":{}}", "\"own\":7"}},
-    {"rating", {"r1", "r2", "r3", NULL}, "\"bookId\":\"b1\",\"stars\":3",
-     {"\"stars\":1", "\"stars\":4.5", "\"bookId\":\"b1\"", "\"bookId\":\"b2\"", "\"why\":\"w\"", "\"why\":{\"x\":1}", "\"stars\":5"}},
-    {"tag", {"t1", "t2", NULL}, "\"name\":\"Fantasy\"",
+    {"book",
+     {"import_1", "import_2", NULL},
+     "\"title\":\"T\"",
+     {"\"title\":\"U\"", "\"notes\":\"n\"", "\"notes\":null", "\"externalIds\":{\"a\":1}",
+      "\"externalIds\":{\"b\":{\"c\":2}}", "\"own\":{\"a\":{}}", "\"own\":7"}},
+    {"rating",
+     {"r1", "r2", "r3", NULL},
+     "\"bookId\":\"b1\",\"stars\":3",
+     {"\"stars\":1", "\"stars\":4.5", "\"bookId\":\"b1\"", "\"bookId\":\"b2\"", "\"why\":\"w\"", "\"why\":{\"x\":1}",
+      "\"stars\":5"}},
+    {"tag",
+     {"t1", "t2", NULL},
+     "\"name\":\"Fantasy\"",
      {"\"name\":\"Horror\"", "\"name\":\"Fantasy\"", "\"c\":1", "\"c\":2", "\"c\":null", "\"c\":{}", "\"c\":[]"}},
-    {"userSettings", {"me", "you", NULL}, "\"theme\":\"dark\"",
+    {"userSettings",
+     {"me", "you", NULL},
+     "\"theme\":\"dark\"",
      {"\"theme\":\"light\"", "\"dateFormat\":\"x\"", "\"notificationPreferences\":{\"a\":1}", "\"theme\":null",
       "\"notificationPreferences\":{\"b\":2}", "\"notificationPreferences\":null", "\"own\":1"}},
 };
-
-static void patch(json_t *to, json_t *from)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach (from, key, value) {
-        if (!json_is_object(value)) {
-            json_object_set(to, key, value);
-            continue;
-        }
-        if (!json_is_object(json_object_get(to, key))) json_object_set_new(to, key, json_object());
-        patch(json_object_get(to, key), value);
-    }
-}
 
 static const char *name_of(world *w, const char *kind, const char *id)
 {
@@ -90,7 +83,7 @@ static void edit(world *w, device *v)
         json_object_del(v->local, name);
     } else {
         if (!known) json_object_set_new(v->local, name, json_object());
-        patch(json_object_get(v->local, name), data);
+        json_patch(json_object_get(v->local, name), data);
     }
     json_decref(data);
 }
@@ -103,7 +96,8 @@ static bool push(world *w, device *v)
         size_t n = 1 + dice_below(w->d, json_array_size(v->queue));
         for (size_t i = 0; i < n; i++) json_array_append(list, json_array_get(v->queue, i));
         if (v->has_name) json_object_set_new(body, "deviceId", json_sprintf("device-%d", v->number));
-        if (v->has_name && v->position && !v->by_cursor) json_object_set_new(body, "lastSync", json_string(v->position));
+        if (v->has_name && v->position && !v->by_cursor)
+            json_object_set_new(body, "lastSync", json_string(v->position));
         char *text = json_dumps(body, 0);
         peer_post(w->p, text);
         free(text);
@@ -118,7 +112,8 @@ static void believe(world *w, device *v, const json_t *reply)
 {
     size_t i;
     json_t *change;
-    json_array_foreach (json_object_get(reply, "changes"), i, change) {
+    json_array_foreach(json_object_get(reply, "changes"), i, change)
+    {
         json_t *data = json_object_get(change, "data");
         const char *name = name_of(w, text_of(change, "type"), text_of(data, "id"));
         if (!v->by_cursor) {
@@ -172,13 +167,19 @@ static void sync_device(world *w, device *v)
 static void world_run(world *w)
 {
     for (int i = 0; i < DEVICES; i++)
-        w->devices[i] = (device){.number = i, .local = json_object(), .queue = json_array(), .by_cursor = i % 2,
-                                 .has_name = i >= DEVICES / 2, .skew = (int)dice_below(w->d, 9)};
+        w->devices[i] = (device){.number = i,
+                                 .local = json_object(),
+                                 .queue = json_array(),
+                                 .by_cursor = i % 2,
+                                 .has_name = i >= DEVICES / 2,
+                                 .skew = (int)dice_below(w->d, 9)};
     for (w->step = 0; w->step < STEPS; w->step++) {
         bool joins = w->step == LATE;
         device *v = &w->devices[joins ? DEVICES - 1 : dice_below(w->d, w->step < LATE ? DEVICES - 1 : DEVICES)];
-        if (!joins && dice_chance(w->d, 65)) edit(w, v);
-        else sync_device(w, v);
+        if (!joins && dice_chance(w->d, 65))
+            edit(w, v);
+        else
+            sync_device(w, v);
     }
     w->calm = true;
     for (int i = 0; i < 2 * DEVICES; i++) sync_device(w, &w->devices[i % DEVICES]);

@@ -1,6 +1,6 @@
 /*
- * Row-level security repeats the isolation of users inside the database: a mistake in a WHERE clause shows nobody's data.
- * And what makes one user's rows a shard of their own: every key and every statement begins with the user.
+ * Row-level security repeats the isolation of users inside the database: a mistake in a WHERE clause shows nobody's
+ * data. And what makes one user's rows a shard of their own: every key and every statement begins with the user.
  */
 #include "harness.h"
 
@@ -45,7 +45,8 @@ START_TEST(every_table_has_row_level_security_and_keys_that_begin_with_the_user)
          " ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] WHERE i.indrelid = t.oid AND i.indisprimary"
          " AND a.attname = 'user_id')"},
         {"indexes that do not begin with user_id",
-         "SELECT i.indexrelid::regclass FROM (" TABLES ") t JOIN pg_index i ON i.indrelid = t.oid LEFT JOIN pg_attribute a"
+         "SELECT i.indexrelid::regclass FROM (" TABLES
+         ") t JOIN pg_index i ON i.indrelid = t.oid LEFT JOIN pg_attribute a"
          " ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] WHERE a.attname IS DISTINCT FROM 'user_id'"},
         {"columns that hold a user under another name, or another collation",
          "SELECT relname FROM (" TABLES ") t JOIN pg_attribute a ON a.attrelid = t.oid WHERE attname = 'user_id'"
@@ -130,7 +131,8 @@ START_TEST(a_worker_sees_and_writes_the_rows_of_one_user_only)
     for (int who = NOBODY; who <= SELF; who++) {
         PQclear(sql_run(worker, "BEGIN"));
         if (who != NOBODY)
-            PQclear(sql_run(worker, "SELECT set_config('booky.user_id', '%s', true)", who == SELF ? p->user : other->user));
+            PQclear(
+                sql_run(worker, "SELECT set_config('booky.user_id', '%s', true)", who == SELF ? p->user : other->user));
         names_of(admin, TABLES, tables);
         for (char *name = strtok(tables, ","); name; name = strtok(NULL, ",")) {
             const char *user = p->user;
@@ -146,8 +148,10 @@ START_TEST(a_worker_sees_and_writes_the_rows_of_one_user_only)
                                         " SELECT count(*) FROM x",
                                         name, user),
                              0);
-            ck_assert_int_eq(sql_number(worker, "WITH x AS (DELETE FROM %s WHERE user_id = '%s' RETURNING 1)"
-                                                " SELECT count(*) FROM x", name, user),
+            ck_assert_int_eq(sql_number(worker,
+                                        "WITH x AS (DELETE FROM %s WHERE user_id = '%s' RETURNING 1)"
+                                        " SELECT count(*) FROM x",
+                                        name, user),
                              0);
         }
         PQclear(sql_run(worker, "ROLLBACK"));

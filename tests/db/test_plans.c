@@ -1,8 +1,8 @@
 /*
- * How PostgreSQL runs the statements when the tables are large: one user has a twentieth of a million entities, the rest
- * belong to two thousand. Every statement must go by an index that begins with the user, planned once for all or each
- * time, with the planner's settings of the workers and with PostgreSQL's own; and a pull of ten changes must cost the
- * same in a small library and in a large one.
+ * How PostgreSQL runs the statements when the tables are large: one user has a twentieth of a million entities, the
+ * rest belong to two thousand. Every statement must go by an index that begins with the user, planned once for all or
+ * each time, with the planner's settings of the workers and with PostgreSQL's own; and a pull of ten changes must cost
+ * the same in a small library and in a large one.
  *
  * The tables are copies (with indexes and row-level security) in a schema of their own, which is dropped in the end.
  * BOOKY_EXPLAIN_ROWS sets the number of entities, BOOKY_SHOW_PLANS=1 prints the plans.
@@ -28,7 +28,8 @@ static const char *const fill[] = {
     "INSERT INTO clocks (user_id, clock, started) SELECT u, 1000000000, 1000000 FROM"
     " (SELECT 'u' || n AS u FROM generate_series(0, 1999) AS n UNION ALL VALUES ('big'), ('small')) AS x",
 
-    "INSERT INTO entities (user_id, kind, entity_id, updated_at, created_at, edited_at, deleted_at, base_at, status, key, data)"
+    "INSERT INTO entities (user_id, kind, entity_id, updated_at, created_at, edited_at, deleted_at, base_at, status, "
+    "key, data)"
     " SELECT CASE WHEN n %% 20 = 0 THEN 'big' WHEN n %% 2000 = 1 THEN 'small' ELSE 'u' || n * 31 %% 2000 END,"
     " (ARRAY['book','book','book','rating','readingLog','tag'])[1 + n / 20 %% 6], 'e' || n, 1000000 + n, n, n,"
     " CASE WHEN n %% 220 = 0 THEN n + 1 END, n, CASE WHEN n %% 220 = 0 THEN 'deleted' ELSE 'live' END,"
@@ -37,12 +38,14 @@ static const char *const fill[] = {
     " FROM generate_series(1, %1$lld) AS n",
 
     "INSERT INTO ledger (user_id, operation_id, processed_at, hash, result)"
-    " SELECT CASE WHEN n %% 20 = 0 THEN 'big' ELSE 'u' || n * 31 %% 2000 END, 'op-' || n, n, '\\x00', '{\"status\":\"success\"}'"
+    " SELECT CASE WHEN n %% 20 = 0 THEN 'big' ELSE 'u' || n * 31 %% 2000 END, 'op-' || n, n, '\\x00', "
+    "'{\"status\":\"success\"}'"
     " FROM generate_series(1, %1$lld / 4) AS n",
 
     "INSERT INTO queue (user_id, operation_id, queued_at, made_at, synced_at, type, kind, entity_id, data, hash)"
     " SELECT CASE WHEN n %% 20 = 0 THEN 'big' ELSE 'u' || n * 31 %% 2000 END, 'op-' || n, n, n,"
-    " CASE WHEN n %% 200 > 0 THEN n END, 'update', 'book', 'e' || n, '{}', '\\x00' FROM generate_series(1, %1$lld / 20) AS n",
+    " CASE WHEN n %% 200 > 0 THEN n END, 'update', 'book', 'e' || n, '{}', '\\x00' FROM generate_series(1, %1$lld / "
+    "20) AS n",
 
     "INSERT INTO conflicts (user_id, stamp, n, kind, entity_id, reason, status, resolution)"
     " SELECT CASE WHEN n %% 20 = 0 THEN 'big' ELSE 'u' || n * 31 %% 2000 END, n, 0, 'book', 'e' || n, 'stale',"
@@ -52,12 +55,14 @@ static const char *const fill[] = {
     " SELECT 'u' || n %% 2000, n, 1, '{book}' FROM generate_series(1, 4000) AS n",
 
     "INSERT INTO snapshot_entities (user_id, stamp, created_at, edited_at, kind, entity_id, data)"
-    " SELECT 'u' || n %% 2000, n %% 4000, n, n, 'book', 'e' || n, '{\"title\":\"T\"}' FROM generate_series(1, %1$lld / 10) AS n",
+    " SELECT 'u' || n %% 2000, n %% 4000, n, n, 'book', 'e' || n, '{\"title\":\"T\"}' FROM generate_series(1, %1$lld / "
+    "10) AS n",
 };
 
 /* Copies of all tables of the workers: filled first, indexed afterwards, which is faster. */
 static const char copy_tables[] =
-    "DROP SCHEMA IF EXISTS booky_plans CASCADE; CREATE SCHEMA booky_plans; GRANT USAGE ON SCHEMA booky_plans TO booky_worker;"
+    "DROP SCHEMA IF EXISTS booky_plans CASCADE; CREATE SCHEMA booky_plans; GRANT USAGE ON SCHEMA booky_plans TO "
+    "booky_worker;"
     "DO $$ DECLARE t text; BEGIN"
     " FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'booky' AND tablename <> 'migrations' LOOP"
     "  EXECUTE format('CREATE UNLOGGED TABLE booky_plans.%1$I (LIKE booky.%1$I INCLUDING DEFAULTS)', t);"
@@ -110,7 +115,8 @@ static const char *arguments_of(peer *p, PGconn *c, const char *user, int listed
 {
     static const struct {
         const char *type, *value;
-    } defaults[] = {{"text", "'book'"}, {"bigint", "1500000"}, {"integer", "100"}, {"bytea", "'\\x00'"}, {"json", "'{}'"}};
+    } defaults[] = {
+        {"text", "'book'"}, {"bigint", "1500000"}, {"integer", "100"}, {"bytea", "'\\x00'"}, {"json", "'{}'"}};
     strbuf out = STRBUF(p->a);
     PGresult *r = sql_run(c, "SELECT unnest(parameter_types)::regtype FROM pg_prepared_statements WHERE name = 'x'");
     for (int i = 0; i < PQntuples(r); i++) {
@@ -120,8 +126,10 @@ static const char *arguments_of(peer *p, PGconn *c, const char *user, int listed
             if (strncmp(type, defaults[k].type, strlen(defaults[k].type)) == 0) value = defaults[k].value;
         ck_assert_msg(value, "add a default for parameters of type %s", type);
         strbuf_puts(&out, i ? ", " : "(");
-        if (i == 0) strbuf_printf(&out, "'%s'", user);
-        else if (!array) strbuf_puts(&out, value);
+        if (i == 0)
+            strbuf_printf(&out, "'%s'", user);
+        else if (!array)
+            strbuf_puts(&out, value);
         for (int n = 0; array && n < listed; n++) strbuf_printf(&out, "%s%s", n ? ", " : "ARRAY[", value);
         if (array) strbuf_printf(&out, "]::%s", type);
     }
@@ -150,7 +158,8 @@ static const char *member(const json_t *node, const char *name)
 }
 
 /* Checks a plan's nodes and writes them into `out` as one line. `big_tables` are those that must not be scanned. */
-static void check_node(const char *title, const sql_statement *s, const json_t *node, const char *big_tables, strbuf *out)
+static void check_node(const char *title, const sql_statement *s, const json_t *node, const char *big_tables,
+                       strbuf *out)
 {
     const char *type = member(node, "Node Type"), *relation = member(node, "Relation Name");
     const char *index = member(node, "Index Name"), *condition = member(node, "Index Cond");
@@ -158,16 +167,17 @@ static void check_node(const char *title, const sql_statement *s, const json_t *
     json_t *child, *children = json_object_get(node, "Plans");
     strbuf_printf(out, "%s%s%s", type, *index ? " " : *relation ? " on " : "", *index ? index : relation);
     if (strcmp(type, "Seq Scan") == 0)
-        ck_assert_msg(!strstr(big_tables, peer_printf(&(peer){.a = out->a}, ",%s,", relation)), "%s: %s: Seq Scan on %s",
-                      s->name, title, relation);
+        ck_assert_msg(!strstr(big_tables, peer_printf(&(peer){.a = out->a}, ",%s,", relation)),
+                      "%s: %s: Seq Scan on %s", s->name, title, relation);
     if (*index)
-        ck_assert_msg(strstr(condition, "user_id"), "%s: %s: %s on %s without the user: %s", s->name, title, type, index,
-                      condition);
+        ck_assert_msg(strstr(condition, "user_id"), "%s: %s: %s on %s without the user: %s", s->name, title, type,
+                      index, condition);
     if (strncmp(title, "workers", 7) == 0 && strcmp(s->name, "pull") == 0)
         ck_assert_msg(!strstr(type, "Sort"), "pull: %s: %s", title, type); /* it must stream */
     if (json_array_size(children) == 0) return;
     strbuf_puts(out, " (");
-    json_array_foreach (children, i, child) {
+    json_array_foreach(children, i, child)
+    {
         if (i > 0) strbuf_puts(out, ", ");
         check_node(title, s, child, big_tables, out);
     }
@@ -178,7 +188,8 @@ static const struct mode {
     const char *title, *settings, *tables;
 } modes[] = {
     /* With the workers' settings (db.c) not even a small table is scanned, if it has any rows. */
-    {"workers, planned once", "SET enable_seqscan = off; SET enable_bitmapscan = off; SET plan_cache_mode = force_generic_plan",
+    {"workers, planned once",
+     "SET enable_seqscan = off; SET enable_bitmapscan = off; SET plan_cache_mode = force_generic_plan",
      "reltuples > 0"},
     {"workers, planned each time",
      "SET enable_seqscan = off; SET enable_bitmapscan = off; SET plan_cache_mode = force_custom_plan", "reltuples > 0"},
@@ -194,8 +205,10 @@ START_TEST(every_statement_goes_by_the_users_index)
     for (size_t u = 0; u < 3; u++) {
         PGconn *c = open_as(users[u]);
         PQclear(sql_run(c, "%s", mode->settings));
-        PGresult *tables = sql_run(c, "SELECT ',' || string_agg(relname, ',') || ',' FROM pg_class"
-                                      " WHERE relnamespace = 'booky_plans'::regnamespace AND relkind = 'r' AND %s", mode->tables);
+        PGresult *tables = sql_run(c,
+                                   "SELECT ',' || string_agg(relname, ',') || ',' FROM pg_class"
+                                   " WHERE relnamespace = 'booky_plans'::regnamespace AND relkind = 'r' AND %s",
+                                   mode->tables);
         for (int id = 0; id < SQL_COUNT; id++) {
             const sql_statement *s = &sql_statements[id];
             if (!strstr(s->text, "user_id = $1") && !strstr(s->text, "INSERT")) continue;
@@ -250,8 +263,8 @@ START_TEST(ten_changes_cost_the_same_in_a_small_and_a_large_library)
         PQfinish(c);
     }
     if (getenv("BOOKY_SHOW_PLANS"))
-        printf("%s: blocks of a pull of ten: %lld (small), %lld (large); of a first page: %lld, %lld\n", modes[_i].title,
-               blocks[0], blocks[1], page[0], page[1]);
+        printf("%s: blocks of a pull of ten: %lld (small), %lld (large); of a first page: %lld, %lld\n",
+               modes[_i].title, blocks[0], blocks[1], page[0], page[1]);
     ck_assert_int_le(llabs(blocks[1] - blocks[0]), 4);
     ck_assert_int_le(blocks[1], 30);
     ck_assert_int_le(llabs(page[1] - page[0]), 4);
@@ -267,17 +280,19 @@ START_TEST(what_a_batch_reads_grows_with_the_batch_and_not_with_the_library)
         for (long long n = 10; n <= 200; n += 190) {
             PGconn *c = open_as(users[u]);
             PQclear(sql_run(c, "%s", modes[_i].settings));
-            const char *ids = peer_printf(p, "(SELECT array_agg(entity_id) FROM (SELECT entity_id FROM entities"
-                                             " WHERE kind = 'book' LIMIT %lld) AS e)", n);
+            const char *ids = peer_printf(p,
+                                          "(SELECT array_agg(entity_id) FROM (SELECT entity_id FROM entities"
+                                          " WHERE kind = 'book' LIMIT %lld) AS e)",
+                                          n);
             PGresult *r = sql_run(c, "SELECT %s, array_fill('book'::text, ARRAY[%lld])", ids, n);
-            const char *named = peer_printf(p, "('%s', '%s', '%s', '{rating}', '{key 3}')", users[u], PQgetvalue(r, 0, 1),
-                                            PQgetvalue(r, 0, 0));
+            const char *named = peer_printf(p, "('%s', '%s', '%s', '{rating}', '{key 3}')", users[u],
+                                            PQgetvalue(r, 0, 1), PQgetvalue(r, 0, 0));
             const char *known = peer_printf(p, "('%s', '%s')", users[u], PQgetvalue(r, 0, 0));
             long long entities = blocks_of(p, c, SQL_ENTITIES_READ, named, -1);
             long long ledger = blocks_of(p, c, SQL_LEDGER_READ, known, 0);
             if (getenv("BOOKY_SHOW_PLANS"))
-                printf("%s: %s, %lld operations: blocks of entities_read %lld, ledger_read %lld\n", modes[_i].title, users[u],
-                       n, entities, ledger);
+                printf("%s: %s, %lld operations: blocks of entities_read %lld, ledger_read %lld\n", modes[_i].title,
+                       users[u], n, entities, ledger);
             ck_assert_int_le(entities, 100 + 5 * n);
             ck_assert_int_le(ledger, 20 + 4 * n);
             PQclear(r);

@@ -11,9 +11,9 @@
 #include "kind.h"
 
 static const char *const types[] = {
-    [FIELD_STRING] = "text",   [FIELD_NUMBER] = "numeric", [FIELD_BOOLEAN] = "boolean", [FIELD_ARRAY] = "json",
-    [FIELD_OBJECT] = "json",   [FIELD_INSTANT] = "timestamp with time zone",            [FIELD_CHOICE] = "text",
-    [FIELD_TREE] = "json",
+    [FIELD_STRING] = "text", [FIELD_NUMBER] = "numeric", [FIELD_BOOLEAN] = "boolean",
+    [FIELD_ARRAY] = "json",  [FIELD_OBJECT] = "json",    [FIELD_INSTANT] = "timestamp with time zone",
+    [FIELD_CHOICE] = "text", [FIELD_TREE] = "json",
 };
 
 /* What clients may store in a field of a type; a field of a choice takes its choices. */
@@ -25,9 +25,10 @@ static const char *const samples[][14] = {
     [FIELD_OBJECT] = {"{}", "{\"a\":{\"b\":[1.5]}}"},
     [FIELD_TREE] = {"{}", "[]", "{\"a\":[{}]}", "[{\"a\":1}]"},
     [FIELD_INSTANT] = {"\"2024-01-15T10:30:00.000Z\"", "\"2024-01-15t10:30:00.123456789123z\"", "1705314600123", "-1",
-                       "\"2024-02-29T23:59:60+02:00\"", "\"2024-01-15T10:30:00+23:59\"", "\"2024-01-15T10:30:00-16:00\"",
-                       "\"0000-02-29T00:00:00Z\"", "\"0001-01-01T00:00:00+15:59\"", "\"9999-12-31T23:59:59.999Z\"",
-                       "\"9999-12-31T23:59:59.999-00:00\"", "-62167219200000", "253402300799999"},
+                       "\"2024-02-29T23:59:60+02:00\"", "\"2024-01-15T10:30:00+23:59\"",
+                       "\"2024-01-15T10:30:00-16:00\"", "\"0000-02-29T00:00:00Z\"", "\"0001-01-01T00:00:00+15:59\"",
+                       "\"9999-12-31T23:59:59.999Z\"", "\"9999-12-31T23:59:59.999-00:00\"", "-62167219200000",
+                       "253402300799999"},
 };
 
 enum { SAMPLES = 14 };
@@ -66,11 +67,12 @@ START_TEST(every_field_of_every_kind_has_a_column_of_a_fitting_type)
             PQclear(r);
         }
         static const char every[] = "user_id,id,created_at,updated_at,data"; /* and no others */
-        ck_assert_int_eq(sql_number(admin,
-                                    "SELECT count(*) - %d - array_length(string_to_array('%s', ','), 1)"
-                                    " FROM information_schema.columns WHERE table_schema = 'booky' AND table_name = '%s'",
-                                    columns, every, view),
-                         0);
+        ck_assert_int_eq(
+            sql_number(admin,
+                       "SELECT count(*) - %d - array_length(string_to_array('%s', ','), 1)"
+                       " FROM information_schema.columns WHERE table_schema = 'booky' AND table_name = '%s'",
+                       columns, every, view),
+            0);
     }
     PQfinish(admin);
     peer_free(p);
@@ -94,11 +96,16 @@ static void check_column(const field *f, const char *sample, const char *found)
     int64_t ms;
     json_t *value = json_loads(sample, JSON_DECODE_ANY, NULL), *other = NULL;
     bool right = false;
-    if (f->type == FIELD_STRING || f->type == FIELD_CHOICE) right = strcmp(found, json_string_value(value)) == 0;
-    else if (f->type == FIELD_NUMBER) right = strtod(found, NULL) == json_number_value(value);
-    else if (f->type == FIELD_BOOLEAN) right = *found == (json_is_true(value) ? 't' : 'f');
-    else if (f->type == FIELD_INSTANT) right = json_instant(value, &ms) && strtoll(found, NULL, 10) == ms;
-    else right = (other = json_loads(found, 0, NULL)) && json_equal(other, value);
+    if (f->type == FIELD_STRING || f->type == FIELD_CHOICE)
+        right = strcmp(found, json_string_value(value)) == 0;
+    else if (f->type == FIELD_NUMBER)
+        right = strtod(found, NULL) == json_number_value(value);
+    else if (f->type == FIELD_BOOLEAN)
+        right = *found == (json_is_true(value) ? 't' : 'f');
+    else if (f->type == FIELD_INSTANT)
+        right = json_instant(value, &ms) && strtoll(found, NULL, 10) == ms;
+    else
+        right = (other = json_loads(found, 0, NULL)) && json_equal(other, value);
     ck_assert_msg(right, "%s: %s came out as %s", f->name, sample, found);
     json_decref(value);
     json_decref(other);
@@ -119,8 +126,8 @@ START_TEST(what_clients_store_comes_out_with_the_right_type)
             }
             strbuf_putc(&data, '}');
             const char *id = peer_printf(p, "e%zu", n);
-            const char *op = peer_operation(p, peer_printf(p, "%s-%zu", (*k)->name, n), "create", (*k)->name, id, data.data,
-                                            clock_now() + (int64_t)n);
+            const char *op = peer_operation(p, peer_printf(p, "%s-%zu", (*k)->name, n), "create", (*k)->name, id,
+                                            data.data, clock_now() + (int64_t)n);
             ck_assert_str_eq(text_of(result_of(peer_post(p, peer_body(p, &op, 1)), 0), "status"), "success");
             for (const field *f = (*k)->fields; f->name; f++) {
                 const char *sample = sample_of(p, f, n), *column = snake(p, f->name);
@@ -129,8 +136,10 @@ START_TEST(what_clients_store_comes_out_with_the_right_type)
                 PGresult *r = sql_run(admin, "SELECT %s%s%s FROM %s WHERE user_id = '%s' AND id = '%s'",
                                       instant ? "floor(extract(epoch FROM " : "", column, instant ? ") * 1000)" : "",
                                       view_of(p, *k), p->user, (*k)->fixed_id ? (*k)->fixed_id : id);
-                if (PQntuples(r) > 0) check_column(f, sample, PQgetvalue(r, 0, 0));
-                else ck_assert_msg((*k)->rule == KIND_ONE_PER_KEY, "%s %s is not shown", (*k)->name, id);
+                if (PQntuples(r) > 0)
+                    check_column(f, sample, PQgetvalue(r, 0, 0));
+                else
+                    ck_assert_msg((*k)->rule == KIND_ONE_PER_KEY, "%s %s is not shown", (*k)->name, id);
                 PQclear(r);
             }
         }

@@ -1,6 +1,6 @@
 // Everything of a user at once: the digest that two sides compare, export, erasure, and what a client may rely on.
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import test from 'node:test';
 import { User, ago, book, checkError, content, gone, literal, ms, op, patch, request, sql } from './lib.mjs';
 import { Owner, checkOk, syntheticBooks } from './owner.mjs';
@@ -82,8 +82,8 @@ test('the digest changes with what is pulled, only for the kind concerned, and w
 // Export
 
 // A user who has something of everything.
-async function ownerOfEverything() {
-  const owner = new Owner();
+async function ownerOfEverything(id) {
+  const owner = new Owner(id);
   await owner.replace({
     books: [{ id: 'b1', title: 'One', createdAt: '2020-01-02T03:04:05.006Z', x: { big: 2 ** 53 - 1, real: 4.1, text: 'é🦊\u0001' } }, { id: 'b2', title: 'Two' }],
     tags: [{ id: 't1', name: 'Sea' }, { id: 't2', name: 'Sea' }], collections: [{ id: 'c1', name: 'C', smartRules: [] }],
@@ -240,6 +240,19 @@ test('writes that meet an erasure are whole: before it, or after it', async () =
   assert.ok(replies.every((reply) => (reply.json ?? reply).success));
   const left = Object.values(await owner.library()).map(({ id }) => id);
   for (const id of left) assert.ok(/^[ab]\d$/.test(id) && left.includes(id.replace(/[ab]/, (x) => (x === 'a' ? 'b' : 'a'))), left.join());
+});
+
+test('all of it works for a user of any name', async () => {
+  const owner = await ownerOfEverything(`Zoë O'Brien "🦊" \\ %s <${randomUUID()}>; --`);
+  const { text } = await owner.request('/export');
+  const before = await owner.contents();
+  const { snapshot } = await owner.replace({ books: [], tags: [], collections: [], ratings: [], readings: [], settings: {} });
+  checkOk(await owner.restore(snapshot));
+  assert.deepEqual(await owner.contents(), before);
+  checkOk(await owner.call('DELETE', '/account'));
+  assert.deepEqual(Object.values(await rowsOf(owner)).filter((count) => count > 0), []);
+  await owner.replace(text);
+  assert.deepEqual(await owner.contents(), before);
 });
 
 // Config

@@ -89,13 +89,14 @@ const bases = {
   'the version that stands': ['none', laptop, 0, {}],
   'the version that stands, told by lastSync': ['none', laptop, undefined, { lastSync: 0 }],
   'no version named': ['none', laptop, undefined, {}],
+  'an older version, and no device has a name': ['none', {}, -1, {}, {}],
   'baseVersion goes before lastSync': ['none', laptop, 0, { lastSync: -1 }],
 };
 
-for (const [name, [outcome, device, base, envelope]] of Object.entries(bases))
+for (const [name, [outcome, device, base, envelope, first = phone]] of Object.entries(bases))
   test(`a later edit made on ${name}: ${outcome}`, async () => {
     const user = new User();
-    const { updatedAt } = await user.apply(book('b1', { title: 'T', notes: 'n' }, at(9)), phone);
+    const { updatedAt } = await user.apply(book('b1', { title: 'T', notes: 'n' }, at(9)), first);
     const version = (offset) => (offset === undefined ? undefined : new Date(ms(updatedAt) + offset).toISOString());
     const edit = patch('b1', { title: 'Mine' }, at(8, { baseVersion: version(base) }));
     const result = await user.apply(edit, { ...device, lastSync: version(envelope.lastSync) });
@@ -338,6 +339,10 @@ const behind = {
   'a second rating that is older': [
     [op('create', 'rating', 'r1', { bookId: 'b', stars: 5 }, at(5))], op('create', 'rating', 'r2', { bookId: 'b', stars: 1 }, at(9)),
     'rating', 'deleted',
+  ],
+  'a rating that has given way, sent once more under another operation id': [
+    [op('create', 'rating', 'r1', { bookId: 'b', stars: 1 }, at(9)), op('create', 'rating', 'r2', { bookId: 'b', stars: 5 }, at(5))],
+    op('create', 'rating', 'r1', { bookId: 'b', stars: 1 }, at(9)), 'rating', 'deleted',
   ],
 };
 

@@ -78,8 +78,9 @@ function bomb(size) {
   return Buffer.concat([head, ...Array(Math.floor((size - head.length) / block.length)).fill(block)]);
 }
 
-for (const [path, [, name, limit]] of Object.entries(endpoints))
+for (const path of ['/operations', '/full'])
   test(`${path}: ten gigabytes in ten megabytes of gzip are refused at once`, async () => {
+    const [, name, limit] = endpoints[path];
     const body = bomb(10 << 20);
     const start = Date.now();
     named(await owner.call('POST', path, body, gzip), name, limit);

@@ -176,14 +176,14 @@ for (const [name, send] of Object.entries(orders))
 
 test('a first full sync of 11 MB is stored and comes back', async () => {
   const owner = new Owner();
-  const list = syntheticBooks(10_000, 1100);
+  const list = syntheticBooks(4000, 2600);
   const body = JSON.stringify({ books: list, collections: [], tags: [], readings: [], settings: {} });
   const size = Buffer.byteLength(body);
-  assert.ok(size > 10.5e6 && size < 12e6, `${size} bytes`);
-  assert.equal((await owner.replace(body)).created, 10_001);
+  assert.ok(size > 10e6 && size < 12e6, `${size} bytes`);
+  assert.equal((await owner.replace(body)).created, 4001);
   const { changes } = await owner.pull();
   const library = Object.fromEntries(changes.map(({ data }) => [data.id, data]));
-  assert.equal(changes.length, 10_001);
+  assert.equal(changes.length, 4001);
   for (const one of list) assert.equal(JSON.stringify(content(library[one.id])), JSON.stringify(members(one)));
 });
 
