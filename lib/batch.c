@@ -178,10 +178,13 @@ static void decide(batch *b, size_t i)
         return;
     }
     const json_t *row = json_object_get(b->ledger, op->id), *first = json_object_get(b->first, op->id);
-    if (row) {
-        int at = (int)json_integer_value(row);
-        *out = (outcome){.status = OUTCOME_REPEAT, .repeat = db_column(b->ledger_rows, at, 2)};
-        if (!operation_repeats(op, db_column(b->ledger_rows, at, 1))) fail_reused(b, i);
+    const char *stored = row ? db_column(b->ledger_rows, (int)json_integer_value(row), 2) : NULL;
+    if (row && !operation_repeats(op, db_column(b->ledger_rows, (int)json_integer_value(row), 1))) {
+        fail_reused(b, i);
+        return;
+    }
+    if (stored) {
+        *out = (outcome){.status = OUTCOME_REPEAT, .repeat = stored};
         return;
     }
     if (first) {

@@ -165,14 +165,11 @@ uint64_t db_connects(const db *d)
     return d->connects;
 }
 
-/* The workers' statements are all keyed by user, and a pull must come in index order however large the table is: a plan
- * that scans or sorts is never right, so the planner is told so. */
 static bool connect_once(db *d, char *fault, size_t fault_size)
 {
-    char options[256];
+    char options[512];
     snprintf(options, sizeof options,
-             "-c search_path=booky -c statement_timeout=%lld -c idle_in_transaction_session_timeout=60000 -c jit=off"
-             " -c enable_seqscan=off -c enable_bitmapscan=off",
+             "-c search_path=booky -c statement_timeout=%lld -c idle_in_transaction_session_timeout=60000 " DB_PLANNER_OPTIONS,
              (long long)d->conf->statement_timeout);
     d->conn = db_connect(d->conf->dsn, d->conf->password_file, options, fault, fault_size);
     if (!d->conn) return false;

@@ -51,6 +51,13 @@ db_param db_array_param(db_array *x);
 db *db_new(const conf *c);
 void db_free(db *d);
 
+/* The workers' statements are all keyed by user, and a pull must come in index order however large the table is: a plan
+ * that scans, sorts or goes parallel is never right, so the planner is told so. One plan serves all: one that is made for
+ * the arguments takes `kind = ANY` of a selective pull into the index condition, and must then sort. */
+#define DB_PLANNER_OPTIONS                                                                                             \
+    "-c jit=off -c max_parallel_workers_per_gather=0 -c enable_seqscan=off -c enable_bitmapscan=off"                   \
+    " -c enable_sort=off -c plan_cache_mode=force_generic_plan"
+
 /* Makes the connection unless it is there. RC_UNAVAILABLE when it cannot be made or was tried a moment ago. */
 rc db_ready(db *d);
 

@@ -12,6 +12,7 @@ typedef struct step {
     outcome *out;
     entity *e;
     merge_edit edit;
+    int64_t sent_at; /* when the person made it; edit.at may be later, so that it wins */
     entity_status status_before;
     const char *key_before;
 } step;
@@ -50,7 +51,7 @@ static void note(step *s, conflict_reason reason, const char *resolution, const 
                                                          .resolution = resolution,
                                                          .operation_id = s->op->id,
                                                          .device = s->r->device,
-                                                         .local_at = s->edit.at,
+                                                         .local_at = s->sent_at,
                                                          .server_at = server_at,
                                                          .local_data = local_text(s),
                                                          .server_data = server_data});
@@ -213,7 +214,7 @@ static void apply(step *s, bool in_conflict, conflict_reason reason)
         merge_write(e->state, &now);
         s->out->show_data = strcmp(now.data, local_text(s)) != 0;
     }
-    bool older_than_memory = s->edit.at < s->r->stamp - s->r->conf->tombstone_days * CLOCK_DAY;
+    bool older_than_memory = s->sent_at < s->r->stamp - s->r->conf->tombstone_days * CLOCK_DAY;
     if (unknown && older_than_memory && s->op->type != OPERATION_DELETE)
         note(s, CONFLICT_BEYOND_HORIZON, NULL, NULL, MERGE_NEVER, NULL);
 }
@@ -239,6 +240,7 @@ void resolve_operation(resolver *r, const operation *op, size_t number, const ch
     if (op->at == MERGE_NEVER) s.edit.at = r->stamp;
     out->adjusted = s.edit.at > r->stamp + r->conf->clock_skew * 1000;
     if (out->adjusted) s.edit.at = r->stamp;
+    s.sent_at = s.edit.at;
     if (too_large(&s, &size)) {
         out->status = OUTCOME_FAILED;
         out->failed = RC_TOO_LARGE;
@@ -271,6 +273,7 @@ replaced resolve_replace(resolver *r, const operation *op, size_t number, outcom
     if (e->status == ENTITY_LIVE && !e->touched && e->loaded && json_same(e->loaded, op->data)) return REPLACED_NOTHING;
     s.edit = (merge_edit){MERGE_REPLACE, op->data, op->at};
     if (op->at == MERGE_NEVER || op->at > r->stamp + r->conf->clock_skew * 1000) s.edit.at = r->stamp;
+    s.sent_at = s.edit.at;
     s.edit.at = winning_time(&s, true);
     merge_apply(e->state, &s.edit, false);
     if (e->status == ENTITY_ABSENT) e->created_at = op->created_at;

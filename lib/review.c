@@ -191,6 +191,19 @@ static rc decide(decision *d)
     return edit(d, d->e, OPERATION_UPDATE, json_read(c->a, local, strlen(local), SIZE_MAX, &fault));
 }
 
+/* An incomplete entity is not settled by a decision that leaves it incomplete: no pull would show it, and nobody ask again. */
+static rc check_complete(const decision *d)
+{
+    strbuf missing = STRBUF(d->c->a);
+    if (strcmp(db_column(d->row, 0, REASON), "incomplete") != 0 || d->e->status != ENTITY_INCOMPLETE) return RC_OK;
+    for (const field *f = d->e->kind->fields; f->name; f++) {
+        const json_t *value = f->required ? merge_get(d->e->state, f->name) : NULL;
+        if (f->required && (!value || json_is_null(value))) strbuf_printf(&missing, "%s%s", missing.len ? ", " : "", f->name);
+    }
+    return call_invalid(d->c, d->choice == MERGE ? "mergedData" : "resolution",
+                        "%s would still be missing; merge with it, or keep_server to drop the entity", missing.data);
+}
+
 static rc check_moved(const decision *d, const PGresult *row)
 {
     int64_t since = db_column_int(row, 0, STAMP, 0);
@@ -292,6 +305,7 @@ rc review_resolve(call *c, const char *id, const char *body, size_t len, strbuf 
     if (before) code = call_fail(c, RC_CONFLICT, "the conflict is resolved already, in favour of %s", before);
     if (code == RC_OK) code = check_moved(&d, row);
     if (code == RC_OK) code = decide(&d);
+    if (code == RC_OK) code = check_complete(&d);
     if (code != RC_OK) return roll_back(c, code);
     code = store(&d, resolution);
     if (code == RC_OK) write_reply(&d, resolution, reply);

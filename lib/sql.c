@@ -55,9 +55,12 @@ const sql_statement sql_statements[SQL_COUNT] = {
     [SQL_CLOCK_READ] = {"clock_read", SQL_MAYBE, 1,
                         "SELECT clock, started, epoch, horizon FROM clocks WHERE user_id = $1::text"},
 
+    /* Those that were processed, with their results; those that wait in the queue, without. */
     [SQL_LEDGER_READ] = {"ledger_read", SQL_ROWS, 2,
                          "SELECT operation_id, encode(hash, 'hex'), result FROM ledger"
-                         " WHERE user_id = $1::text AND operation_id = ANY ($2::text[])"},
+                         " WHERE user_id = $1::text AND operation_id = ANY ($2::text[])"
+                         " UNION ALL SELECT operation_id, encode(hash, 'hex'), NULL FROM queue"
+                         " WHERE user_id = $1::text AND operation_id = ANY ($2::text[]) AND synced_at IS NULL"},
 
     /* The entities that are named ($2 kinds, $3 ids), and those that share a key with one of them or with one of $4, $5:
      * the other ratings of a book, the other tags of a name. */

@@ -43,15 +43,15 @@ step() {
     fi
 }
 
-check_shell() { (cd "$ROOT" && shellcheck -x dev tests/check.sh .ci/run); }
+check_shell() { (cd "$ROOT" && shellcheck -x dev tests/*.sh .ci/run); }
 
 check_manual() { mandoc -Tlint -W warning "$ROOT"/docs/man/*.[58]; }
 
 check_lists() { # the makefiles name every source, one by one
     local file unlisted=0
     cd "$ROOT"
-    for file in lib/*.[ch] fcgi-app/*.[ch] migrations/*.sql nginx/*.conf nginx/*/*.conf systemd/*.* docs/*.* docs/man/* \
-        tests/unit/*.[ch] tests/db/*.[ch] tests/contract/*.*; do
+    for file in lib/*.[ch] fcgi-app/*.[ch] migrations/*.sql nginx/*.conf nginx/*/*.conf systemd/*.* docs/*.* docs/man/* docs/examples/* \
+        monitoring/*.* tests/*.sh tests/unit/*.[ch] tests/db/*.[ch] tests/contract/*.*; do
         [[ ! -f $file || $file == *.mk ]] || grep -qF "${file%.in}" ./*/local.mk || { say "$file is in no local.mk" && unlisted=1; }
     done
     return $unlisted
@@ -93,11 +93,11 @@ check_valgrind() { # each test is a process of its own, whose exit code says whe
 npm_install() {
     local now
     mkdir -p "$DIR/npm"
-    cp "$ROOT"/tests/contract/package*.json "$DIR/npm"
-    now=$(cat "$DIR"/npm/package*.json | sha256sum)
+    cp "$ROOT"/tests/contract/{package.json,package-lock.json,.npmrc} "$DIR/npm"
+    now=$(sha256sum <"$DIR/npm/package-lock.json")
     if [[ $now == "$(cat "$DIR/npm/installed" 2>/dev/null)" ]]; then return; fi
     rm -f "$DIR/npm/installed"
-    (cd "$DIR/npm" && npm ci --cache "$DIR/npm/cache" --ignore-scripts --no-audit --no-fund --no-update-notifier)
+    (cd "$DIR/npm" && npm ci --cache "$DIR/npm/cache" --no-update-notifier)
     say "$now" >"$DIR/npm/installed"
 }
 
@@ -106,7 +106,7 @@ check_npm() {
     npm_install
     rm -rf "$DIR/contract"
     mkdir "$DIR/contract"
-    (cd "$ROOT" && tar --exclude=node_modules -cf - docs fcgi-app lib tests) | tar -C "$DIR/contract" -xf -
+    (cd "$ROOT" && tar --exclude=node_modules -cf - docs fcgi-app lib migrations nginx tests) | tar -C "$DIR/contract" -xf -
     ln -s "$DIR/npm/node_modules" "$DIR/contract/tests/contract/node_modules"
 }
 
@@ -132,6 +132,7 @@ check_pool_log() { # the sanitizers must have found nothing in the server, leaks
 
 check_nginx_files() { # the shipped site as it is, but for ports and certificate
     local rate
+    config_write
     for rate in rate rate-off; do
         rm -rf "$RUN/nginx-shipped"
         mkdir "$RUN/nginx-shipped"
@@ -170,7 +171,7 @@ check_activation() { # the pool takes both sockets from systemd, and READY=1 com
     done
     if BOOKY_SERVER_STATUS_SOCKET=$sock-status.sock booky status --config "$RUN/booky-sync.conf"; then status=0; fi
     kill $pid
-    wait $pid
+    wait $pid || true
     return $status
 }
 
@@ -194,6 +195,7 @@ check_end() {
 check_server() { # what needs a running server
     step check "database tests, sanitizers" check_db san
     step node "http tests" check_node tests/http
+    step node "http tests, faults of the database" check_node tests/http/faults
     step node "nginx: large bodies, slow clients" check_node tests/nginx/large
     if ((NPM_READY)); then
         step node "contract: examples of the API description" check_node tests/contract "$DIR/contract"
@@ -205,6 +207,7 @@ check_server() { # what needs a running server
     step node "nginx tests" check_node tests/nginx
     step one "nothing in the log of the pool" check_pool_log
     step node "nginx tests, pool down" check_node tests/nginx/pool-down
+    step one "systemd: socket activation" check_activation
 }
 
 cmd_check() {

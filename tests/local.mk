@@ -8,6 +8,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_arena.c \
 	tests/unit/test_clock.c \
 	tests/unit/test_conf.c \
+	tests/unit/test_docs.c \
 	tests/unit/test_json.c \
 	tests/unit/test_kind.c \
 	tests/unit/test_merge.c \
@@ -23,15 +24,32 @@ endif
 tests_db_dbtest_SOURCES = \
 	tests/db/main.c \
 	tests/db/harness.c tests/db/harness.h \
+	tests/db/history.c tests/db/history.h \
 	tests/db/test_clocks.c \
 	tests/db/test_connection.c \
 	tests/db/test_devices.c \
 	tests/db/test_history.c \
 	tests/db/test_isolation.c \
 	tests/db/test_plans.c \
+	tests/db/test_rules.c \
 	tests/db/test_views.c
 tests_db_dbtest_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_db_dbtest_LDADD = libbooky.a $(CHECK_LIBS) $(BOOKY_LIBS) -lm
 
 # Tests over HTTP need a server; `./dev check` starts one.
-EXTRA_DIST += tests/http tests/nginx
+contract_files = \
+	tests/contract/.npmrc \
+	tests/contract/.spectral.yaml \
+	tests/contract/contract.test.mjs \
+	tests/contract/document.mjs \
+	tests/contract/errors.test.mjs \
+	tests/contract/fields.test.mjs \
+	tests/contract/package-lock.json \
+	tests/contract/package.json \
+	tests/contract/recipes.test.mjs \
+	tests/contract/record.mjs \
+	tests/contract/replay.mjs \
+	tests/contract/scenarios.mjs \
+	tests/contract/sources.test.mjs \
+	tests/contract/time.mjs
+EXTRA_DIST += tests/check.sh tests/package.sh tests/http tests/nginx $(contract_files)

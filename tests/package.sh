@@ -81,7 +81,7 @@ files_right() {
 TABLE
     while read -r path; do
         [[ -e $path ]] || { say "$path is missing" && bad=1; }
-        [[ $path == /etc/booky-sync* || $(stat -c %U:%G%A "$path") =~ ^root:root.....-..-. ]] ||
+        [[ $path == /etc/booky-sync* || $(stat -Lc %U:%G%A "$path") =~ ^root:root.....-..-. ]] ||
             { say "$path: $(owner_mode "$path")" && bad=1; }
     done < <(dpkg -L booky-sync)
     return $bad
@@ -319,7 +319,7 @@ boot() {
 in_booted() { nsenter --target "$INIT" --mount --uts --ipc --net --pid --cgroup --root --wd "${INSIDE[@]}" "$@"; }
 
 boot_enter() { # boot_enter ROOT: runs as the first process of its namespaces, and becomes systemd
-    mount --bind "$1" "$1"
+    mount --rbind "$1" "$1"
     mount -t proc proc "$1/proc"
     mount --bind "$1/proc/sys" "$1/proc/sys"
     mount -o remount,bind,ro "$1/proc/sys"

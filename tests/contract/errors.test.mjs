@@ -28,17 +28,14 @@ const policy = `contract_${process.pid}`;
 before(async () => {
   for (const actor of Object.values(faulty)) await scenarios.exportAll.everything(actor);
   const names = Object.values(faulty).map((actor) => literal(actor.user.id));
-  const raise = Object.entries(faults).map(
-    ([status, state]) =>
-      `IF who = ${literal(faulty[status].user.id)} THEN RAISE EXCEPTION USING ERRCODE = ${literal(state)}; END IF;`,
-  );
-  await sql(
-    `CREATE FUNCTION ${policy}(who text) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN ${raise.join(' ')} RETURN true; END$$`,
-  );
-  for (const table of tables)
-    await sql(
-      `CREATE POLICY ${policy} ON ${table} AS RESTRICTIVE USING (user_id NOT IN (${names}) OR ${policy}(user_id))`,
-    );
+  const lines = Object.entries(faults).map(([status, state]) => {
+    const who = literal(faulty[status].user.id);
+    return `IF who = ${who} THEN RAISE EXCEPTION USING ERRCODE = ${literal(state)}; END IF;`;
+  });
+  const body = `BEGIN ${lines.join(' ')} RETURN true; END`;
+  await sql(`CREATE FUNCTION ${policy}(who text) RETURNS boolean LANGUAGE plpgsql AS ${literal(body)}`);
+  const allowed = `user_id NOT IN (${names}) OR ${policy}(user_id)`;
+  for (const table of tables) await sql(`CREATE POLICY ${policy} ON ${table} AS RESTRICTIVE USING (${allowed})`);
 });
 after(async () => {
   for (const table of tables) await sql(`DROP POLICY IF EXISTS ${policy} ON ${table}`);

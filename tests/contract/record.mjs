@@ -6,31 +6,20 @@ import { examples, operations, root, source } from './document.mjs';
 import { play } from './replay.mjs';
 import { toDay } from './time.mjs';
 
-let text = source('docs/openapi.yaml');
+const file = 'docs/openapi.yaml';
+const options = { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false }; // 1.1: quotes what looks like a time
+
 for (const op of operations)
   for (const { name, status, value } of examples(op)) {
     if (value !== 'RECORD') continue;
     const reply = await play(op, name);
-    if (reply.status !== status)
-      console.error(`${op.id}: ${name}: ${reply.status} instead of ${status}: ${reply.text}`);
-    const where = [
-      'paths',
-      op.path,
-      op.method.toLowerCase(),
-      'responses',
-      `${status}`,
-      'content',
-      'application/json',
-      'examples',
-      name,
-    ];
-    const node = parseDocument(text).getIn(where);
+    if (reply.status !== status) throw new Error(`${op.id}: ${name}: ${reply.status} ${reply.text}`);
+    const text = source(file);
+    const response = ['paths', op.path, op.method.toLowerCase(), 'responses', `${status}`];
+    const node = parseDocument(text).getIn([...response, 'content', 'application/json', 'examples', name]);
     const summary = node.get('summary');
-    const block = stringify(
-      { ...(summary && { summary }), value: toDay(reply.json) },
-      { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false },
-    );
-    const indent = ' '.repeat(18);
-    text = `${text.slice(0, node.range[0]).trimEnd()}\n${block.trimEnd().replace(/^/gm, indent)}${text.slice(node.range[1])}`;
+    const block = stringify({ ...(summary && { summary }), value: toDay(reply.json) }, options).trimEnd();
+    const [start, end] = node.range;
+    const before = text.slice(0, start).trimEnd();
+    writeFileSync(new URL(file, root), `${before}\n${block.replace(/^/gm, ' '.repeat(18))}${text.slice(end)}`);
   }
-writeFileSync(new URL('docs/openapi.yaml', root), text);

@@ -75,23 +75,22 @@ const files = [
     .matchAll(/&(kind_\w+)/g),
 ].map(([, name]) => `lib/${name}.c`);
 
-// One kind out of its file: { name, plural, alias, fixed, fields: [[name, schema, required]] }.
+// One kind out of its file: { name, plural, alias, fields: [[name, schema, required]] }.
 function readKind(file) {
   const text = source(file);
   const member = (name) => text.match(new RegExp(`\\.${name} = "(\\w+)"`))?.[1];
   const fields = [...text.matchAll(/^ {4}\{\.name = "(\w+)", \.type = FIELD_(\w+)(.*)\},$/gm)].map(
     ([, name, type, rest]) => {
       const value = (key) => rest.match(new RegExp(`\\.${key} = ([\\w.]+)`))?.[1];
-      const number = (key) => (value(key) === undefined ? {} : { [key]: Number(value(key)) });
       const required = value('required') === 'true';
       const or = (types) => (required ? types : [types, 'null'].flat());
-      const { min, max, step } = { ...number('min'), ...number('max'), ...number('step') };
+      const [min, max, step] = ['min', 'max', 'step'].map((key) => Number(value(key) ?? 0));
       const schema = {
-        STRING: () => ({ type: or('string'), ...(max && { minLength: min, maxLength: max }) }),
+        STRING: () => ({ type: or('string'), ...(max > 0 && { minLength: min, maxLength: max }) }),
         NUMBER: () => ({
           type: or('number'),
-          ...(max && { minimum: min, maximum: max }),
-          ...(step && { multipleOf: step }),
+          ...(max > 0 && { minimum: min, maximum: max }),
+          ...(step > 0 && { multipleOf: step }),
         }),
         BOOLEAN: () => ({ type: or('boolean') }),
         ARRAY: () => ({ type: or('array'), items: {} }),
@@ -109,7 +108,6 @@ function readKind(file) {
     name: text.match(/kind \w+ = \{\s*\.name = "(\w+)"/)[1],
     plural: member('plural'),
     alias: member('alias'),
-    fixed: member('fixed_id'),
     fields,
   };
 }

@@ -204,22 +204,29 @@ const char *text_of(const json_t *object, const char *name)
 
 /* SQL */
 
-static PGconn *open_dsn(const char *dsn)
+#define OPTIONS "-c search_path=booky -c client_min_messages=warning"
+
+static PGconn *open_dsn(const char *dsn, const char *options)
 {
     char fault[512];
-    PGconn *c = db_connect(dsn, "", "-c search_path=booky -c client_min_messages=warning", fault, sizeof fault);
+    PGconn *c = db_connect(dsn, "", options, fault, sizeof fault);
     if (!c) ck_abort_msg("%s", fault);
     return c;
 }
 
 PGconn *sql_open_admin(void)
 {
-    return open_dsn(environment("BOOKY_TEST_ADMIN_DSN"));
+    return open_dsn(environment("BOOKY_TEST_ADMIN_DSN"), OPTIONS);
+}
+
+PGconn *sql_open_planner(void)
+{
+    return open_dsn(environment("BOOKY_TEST_ADMIN_DSN"), OPTIONS " " DB_PLANNER_OPTIONS);
 }
 
 PGconn *sql_open_worker(void)
 {
-    return open_dsn(environment("BOOKY_TEST_DSN"));
+    return open_dsn(environment("BOOKY_TEST_DSN"), OPTIONS);
 }
 
 static PGresult *run(PGconn *c, const char *fmt, va_list ap)

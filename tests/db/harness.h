@@ -81,6 +81,7 @@ void user_new(char out[64]);
 
 /* Plain SQL. */
 PGconn *sql_open_admin(void);
+PGconn *sql_open_planner(void); /* the owner's, with the planner's settings of the workers */
 PGconn *sql_open_worker(void);
 PGresult *sql_run(PGconn *c, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* must succeed */
 long long sql_number(PGconn *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

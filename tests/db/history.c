@@ -135,8 +135,7 @@ void json_patch(json_t *to, json_t *from)
 {
     const char *key;
     json_t *value;
-    json_object_foreach(from, key, value)
-    {
+    json_object_foreach (from, key, value) {
         if (!json_is_object(value)) {
             json_object_set(to, key, value);
             continue;

@@ -125,8 +125,7 @@ static void poll_once(poller *o)
     json_t *reply = peer_pull(o->p, &(pull_query){.cursor = o->by_cursor && *o->position ? o->position : NULL,
                                                   .since = *o->position ? o->position : "1970-01-01T00:00:00Z",
                                                   .limit = whole ? NULL : "3"});
-    json_array_foreach(json_object_get(reply, "changes"), i, change)
-    {
+    json_array_foreach (json_object_get(reply, "changes"), i, change) {
         json_t *data = json_object_get(change, "data");
         int64_t at = instant_of(data, "updatedAt");
         ck_assert_msg(at > before || o->by_cursor, "a pull returns what came before its position");

@@ -112,8 +112,7 @@ static void believe(world *w, device *v, const json_t *reply)
 {
     size_t i;
     json_t *change;
-    json_array_foreach(json_object_get(reply, "changes"), i, change)
-    {
+    json_array_foreach (json_object_get(reply, "changes"), i, change) {
         json_t *data = json_object_get(change, "data");
         const char *name = name_of(w, text_of(change, "type"), text_of(data, "id"));
         if (!v->by_cursor) {

@@ -26,8 +26,7 @@ static void spell_times(const json_t *data, const char *path, json_t *base, json
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)data, key, value)
-    {
+    json_object_foreach ((json_t *)data, key, value) {
         char below[1024];
         size_t n = (size_t)snprintf(below, sizeof below, "%s/", path);
         for (const char *c = key; *c; c++)
@@ -86,8 +85,7 @@ static json_t *read_pulled(peer *p)
 {
     json_t *pulled = json_object(), *change;
     size_t i;
-    json_array_foreach(json_object_get(peer_pull_all(p), "changes"), i, change)
-    {
+    json_array_foreach (json_object_get(peer_pull_all(p), "changes"), i, change) {
         json_t *data = json_deep_copy(json_object_get(change, "data"));
         json_t *name = entity_name(text_of(change, "type"), text_of(data, "id"));
         const char *const servers[] = {"id", "createdAt", "updatedAt"};

@@ -56,7 +56,8 @@ for (const [name, [kind, before, after]] of Object.entries(kinds)) {
     const reply = await owner.replace({ [name]: [after] });
     assert.deepEqual(counts(reply), some({ created: 1, deleted: 1 }));
     const { changes } = await owner.pull(`cursor=${cursor}`);
-    assert.deepEqual(changes.map(({ type, deleted, data }) => [type, deleted ?? false, data.id]), [[kind, true, 'x1'], [kind, false, 'x2']]);
+    const seen = changes.map(({ type, deleted, data }) => [type, deleted ?? false, data.id]);
+    assert.deepEqual(seen, [[kind, true, 'x1'], [kind, false, 'x2']]);
     assert.ok(changes.every(({ data }) => data.updatedAt === reply.syncedAt));
     assert.equal(changes[0].data.deletedAt, reply.syncedAt);
     const library = await owner.library();
@@ -279,10 +280,11 @@ for (const [name, tag] of Object.entries(tags))
     const { cursor } = await owner.pull();
     const headers = { 'if-match': tag(cursor) };
     assert.deepEqual(counts(checkOk(await owner.full({ books: [] }, '?dryRun=true', headers))), some({ deleted: 1 }));
-    assert.deepEqual(counts(checkOk(await owner.full({ books: [{ id: 'b', title: 'T' }] }, '', headers))), some({ created: 1, deleted: 1 }));
+    const replaced = checkOk(await owner.full({ books: [{ id: 'b', title: 'T' }] }, '', headers));
+    assert.deepEqual(counts(replaced), some({ created: 1, deleted: 1 }));
     for (const query of ['', '?dryRun=true']) {
-      const error = await owner.unchanged(async () => checkError(await owner.full({ books: [] }, query, headers), 409, 'CONFLICT_DETECTED'));
-      assert.match(error.message, /^If-Match: /);
+      const reply = await owner.unchanged(() => owner.full({ books: [] }, query, headers));
+      assert.match(checkError(reply, 409, 'CONFLICT_DETECTED').message, /^If-Match: /);
     }
     const now = (await owner.pull()).cursor;
     assert.deepEqual(counts(checkOk(await owner.full({ books: [] }, '', { 'if-match': tag(now) }))), some({ deleted: 1 }));
@@ -326,7 +328,8 @@ test("If-Match with another user's cursor, or one of a page with more behind it,
 // Time
 
 test('a replacement wins over what the server has, whatever the times on both sides', async () => {
-  for (const [edited, updatedAt] of [[ago(5), ago(60)], [ago(60), ago(5)], [ago(-4), undefined], [ago(-4), ago(60)], [ago(5), ago(-10_000)]]) {
+  const times = [[ago(5), ago(60)], [ago(60), ago(5)], [ago(-4), undefined], [ago(-4), ago(60)], [ago(5), ago(-10_000)]];
+  for (const [edited, updatedAt] of times) {
     const owner = new Owner();
     await owner.apply(book('b1', { title: 'Server', notes: 'n', nested: { a: 1 } }, { timestamp: edited }));
     assert.deepEqual(counts(await owner.replace({ books: [{ id: 'b1', title: 'Item', updatedAt }] })), some({ updated: 1 }));
@@ -338,7 +341,8 @@ test('an offline edit older than the replacement loses, its sender is told, and 
   const owner = await ownerOf({ books: [{ id: 'b1', title: 'Old', notes: 'old' }, { id: 'b2', title: 'Goes' }] });
   await owner.replace({ books: [{ id: 'b1', title: 'New' }] });
   const { cursor } = await owner.pull();
-  const { results } = await owner.send([patch('b1', { notes: 'offline' }), patch('b1', { title: 'offline' }), patch('b2', { title: 'offline' })]);
+  const offline = [patch('b1', { notes: 'offline' }), patch('b1', { title: 'offline' }), patch('b2', { title: 'offline' })];
+  const { results } = await owner.send(offline);
   assert.deepEqual(results.map(({ status, resolution }) => [status, resolution]), Array(3).fill(['success', 'server']));
   assert.deepEqual(content(results[0].data), { title: 'New' });
   assert.equal(results[2].deleted, true);
@@ -349,7 +353,8 @@ test('an offline edit older than the replacement loses, its sender is told, and 
 
 test('an edit later than the replacement wins: later than updatedAt of the item where it has one, else than the request', async () => {
   const owner = await ownerOf({ books: [{ id: 'b1', title: 'Item', updatedAt: ago(60) }, { id: 'b2', title: 'Item' }] });
-  const { results } = await owner.send([patch('b1', { title: 'Edit' }, { timestamp: ago(30) }), patch('b2', { title: 'Edit' }, { timestamp: ago(-2) })]);
+  const edit = (id, minutes) => patch(id, { title: 'Edit' }, { timestamp: ago(minutes) });
+  const { results } = await owner.send([edit('b1', 30), edit('b2', -2)]);
   assert.deepEqual(results.map(({ resolution }) => resolution), [undefined, undefined]);
   assert.deepEqual(await owner.contents(), { 'book b1': { title: 'Edit' }, 'book b2': { title: 'Edit' } });
 });
@@ -383,12 +388,14 @@ test('mode merge stores without deleting, and keeps no snapshot', async () => {
 
 test('mode merge: the later of updatedAt and the edits on the server wins, member by member', async () => {
   const owner = new Owner();
-  await owner.send([book('b1', { title: 'old', shelf: { row: 'old' } }), patch('b1', { notes: 'later', shelf: { column: 'later' } }, { timestamp: ago(5) })]);
+  await owner.apply(book('b1', { title: 'old', shelf: { row: 'old' } }));
+  await owner.apply(patch('b1', { notes: 'later', shelf: { column: 'later' } }, { timestamp: ago(5) }));
   const item = { id: 'b1', title: 'item', notes: 'item', genre: 'item', shelf: { row: 'item', column: 'item' }, updatedAt: ago(7) };
   const reply = await owner.replace({ mode: 'merge', books: [item] });
   assert.deepEqual(counts(reply), some({ updated: 1 }));
   assert.equal(reply.conflicts, 1);
-  assert.deepEqual(await owner.contents(), { 'book b1': { title: 'item', notes: 'later', genre: 'item', shelf: { row: 'item', column: 'later' } } });
+  const merged = { title: 'item', notes: 'later', genre: 'item', shelf: { row: 'item', column: 'later' } };
+  assert.deepEqual(await owner.contents(), { 'book b1': merged });
   const [conflict] = await owner.conflicts();
   assert.deepEqual([conflict.status, conflict.resolution, conflict.entityId], ['resolved', 'merged', 'b1']);
   assert.equal(conflict.localData.notes, 'item');
@@ -431,7 +438,8 @@ test('two ratings of one book in the list: the later in the list stays, and both
     assert.equal(reply.conflicts, 1);
     assert.deepEqual(Object.keys(await owner.contents()).sort(), ['rating r2', 'rating r3']);
     const [conflict] = await owner.conflicts();
-    assert.deepEqual([conflict.reason, conflict.status, new Set([conflict.entityId, conflict.otherId])], ['one_per_book', 'resolved', new Set(['r1', 'r2'])]);
+    assert.deepEqual([conflict.reason, conflict.status], ['one_per_book', 'resolved']);
+    assert.deepEqual([conflict.entityId, conflict.otherId].sort(), ['r1', 'r2']);
     assert.deepEqual([conflict.localData.stars, conflict.serverData.stars], [2, 1]);
     await owner.replace({ ratings: [rating('r1', 'b1', 1), rating('r2', 'b1', 2), rating('r3', 'b2', 3)] });
     assert.deepEqual(Object.keys(await owner.contents()).sort(), ['rating r2', 'rating r3'], 'and again');
@@ -498,8 +506,9 @@ test('an incomplete book is made whole or deleted by a full sync, and its questi
 test('a snapshot is kept when something was changed or deleted, and only then', async () => {
   const owner = await ownerOf(everything());
   const cases = [
-    [{ books: [kinds.books[1]] }, false], [{ books: [kinds.books[1], kinds.books[2]] }, false], [{ readings: [kinds.readings[1]], settings: everything().settings }, false],
-    [{ books: [kinds.books[2]] }, true], [{ settings: { theme: 'light' } }, true], [{ tags: [], collections: kinds.collections.slice(1, 2) }, true],
+    [{ books: [kinds.books[1]] }, false], [{ books: [kinds.books[1], kinds.books[2]] }, false],
+    [{ readings: [kinds.readings[1]], settings: everything().settings }, false], [{ books: [kinds.books[2]] }, true],
+    [{ settings: { theme: 'light' } }, true], [{ tags: [], collections: kinds.collections.slice(1, 2) }, true],
   ];
   let kept = 0;
   for (const [body, taken] of cases) {
@@ -527,7 +536,8 @@ test('restore brings back exactly the state before, tells other devices, and can
   await owner.apply(patch('x1', { notes: null, nested: { a: [1, { b: {} }] } }, { timestamp: undefined }));
   const before = await owner.library();
   const replaced = await owner.replace({
-    books: [kinds.books[2]], ratings: [rating('x3', 'b1', 5)], tags: [{ id: 'x1', name: 'Changed' }], collections: [], readings: [], settings: {},
+    books: [kinds.books[2]], ratings: [rating('x3', 'b1', 5)], tags: [{ id: 'x1', name: 'Changed' }],
+    collections: [], readings: [], settings: {},
   });
   const after = await owner.library();
   const { cursor } = await owner.pull();
@@ -577,7 +587,8 @@ test('404: a snapshot that does not exist, or of another user', async () => {
   checkOk(await other.restore(snapshot));
 });
 
-// At random: a model of what the library must be, and a device that follows by its cursor.
+// At random: a model of what the library must be, and a device that follows by its cursor. SEED and STEPS in the
+// environment run a certain history again, or a longer one.
 
 function pick(random, list) {
   return list[Math.floor(random() * list.length)];
@@ -599,7 +610,8 @@ function randomList(random, name) {
 }
 
 // One rating a book: the last in the list.
-const heldBy = (name, list) => (name === 'ratings' ? list.filter((one, n) => !list.slice(n + 1).some(({ bookId }) => bookId === one.bookId)) : list);
+const heldBy = (name, list) =>
+  list.filter((one, n) => name !== 'ratings' || !list.slice(n + 1).some(({ bookId }) => bookId === one.bookId));
 
 test('random full syncs, edits and restores: the library is what the model says, and a device that follows has the same', async (t) => {
   const seedOf = Number(process.env.SEED ?? Date.now() % 1e9);
@@ -625,19 +637,22 @@ test('random full syncs, edits and restores: the library is what the model says,
       const dry = await owner.replace(body, '?dryRun=true');
       const reply = await owner.replace(body);
       assert.deepEqual([counts(dry), dry.conflicts], [counts(reply), reply.conflicts]);
-      for (const name of names)
-        replaceIn(name, Object.fromEntries(heldBy(name, body[name]).map(({ id, updatedAt, ...rest }) => [`${singular[name]} ${id}`, rest])));
-      const lost = Object.entries(before).some(([key, data]) => JSON.stringify(model[key]) !== JSON.stringify(data) && !isDeepStrictEqual(model[key], data));
+      for (const name of names) {
+        const held = heldBy(name, body[name]).map(({ id, updatedAt, ...rest }) => [`${singular[name]} ${id}`, rest]);
+        replaceIn(name, Object.fromEntries(held));
+      }
+      const lost = Object.entries(before).some(([key, data]) => !isDeepStrictEqual(model[key], data));
       if (lost) assert.ok(reply.snapshot, `step ${step}: something is gone, so a snapshot was kept`);
       if (reply.snapshot) snapshots.push([reply.snapshot, names, before]);
     } else if (choice < 0.85 && snapshots.length > 0) {
       const [id, names, was] = pick(random, snapshots);
       const reply = checkOk(await owner.restore(id));
-      for (const name of names) replaceIn(name, Object.fromEntries(Object.entries(was).filter(([key]) => key.startsWith(`${singular[name]} `))));
+      for (const name of names)
+        replaceIn(name, Object.fromEntries(Object.entries(was).filter(([key]) => key.startsWith(`${singular[name]} `))));
       if (reply.snapshot) snapshots.push([reply.snapshot, names, before]);
     } else {
       const { id, ...data } = randomItem(random, 'books');
-      await owner.apply(random() < 0.3 ? op('delete', 'book', id, undefined, { timestamp: undefined }) : op('create', 'book', id, data, { timestamp: undefined }));
+      await owner.apply(op(random() < 0.3 ? 'delete' : 'create', 'book', id, data, { timestamp: undefined }));
       model = await owner.contents(); // what an edit does is told elsewhere
     }
     assert.deepEqual(await owner.contents(), model, `step ${step}`);

@@ -129,7 +129,8 @@ test('413: an operation over limits.entity', async () => {
 
 const many = async (owner, count) => {
   const made = [];
-  for (let i = 0; i < count; i++) made.push(await owner.parked(book(`b${i}`, {}, { id: `op${(i * 7) % count}`, timestamp: ago(10 - (i % 4)) })));
+  for (let i = 0; i < count; i++)
+    made.push(await owner.parked(book(`b${i}`, {}, { id: `op${(i * 7) % count}`, timestamp: ago(10 - (i % 4)) })));
   return made.sort((x, y) => ms(x.timestamp) - ms(y.timestamp) || (x.id < y.id ? -1 : 1)).map(({ id }) => id);
 };
 
@@ -240,7 +241,8 @@ test('an operation without timestamp keeps the one it was given when it was park
 });
 
 test('conflictResolution of a parked operation is kept until it is applied', async () => {
-  for (const [conflictResolution, title, status] of [['local', 'parked', 'success'], ['server', 'server', 'success'], ['manual', 'server', 'conflict']]) {
+  const policies = [['local', 'parked', 'success'], ['server', 'server', 'success'], ['manual', 'server', 'conflict']];
+  for (const [conflictResolution, title, status] of policies) {
     const owner = new Owner();
     await owner.parked(patch('b1', { title: 'parked' }, { timestamp: ago(7), conflictResolution }));
     await owner.apply(book('b1', { title: 'server' }, { timestamp: ago(5) }));
@@ -273,7 +275,8 @@ test('an operation that fails counts an attempt each time; after five it waits f
     assert.equal((await owner.status()).status, 'ready');
     const reply = await owner.applyPending();
     const failed = reply.results.filter(({ status }) => status === 'failed');
-    assert.deepEqual(failed.map(({ id, error, retryable }) => [id, error, retryable]), ['grows', 'grows too'].map((id) => [id, 'PAYLOAD_TOO_LARGE', false]));
+    assert.deepEqual(failed.map(({ id }) => id), ['grows', 'grows too']);
+    assert.ok(failed.every(({ error, retryable }) => error === 'PAYLOAD_TOO_LARGE' && !retryable));
     assert.deepEqual([reply.applied, reply.failed], [attempt === 1 ? 2 : 0, 2]);
     const waiting = await owner.pending();
     assert.deepEqual(waiting.map(({ id, attempts }) => [id, attempts]), [['grows', attempt], ['grows too', attempt]]);
@@ -304,9 +307,11 @@ test('an operation that failed succeeds later when what stood in its way is gone
 test('a longer queue is applied in parts of limits.operations', async () => {
   const owner = new Owner();
   await sql(`INSERT INTO queue (user_id, operation_id, queued_at, made_at, type, kind, entity_id, hash, data)
-    SELECT ${literal(owner.id)}, 'op' || n, 1, n, 'create', 'tag', 't' || n, '\\x', json_build_object('name', n::text) FROM generate_series(0, 1009) AS n`);
+    SELECT ${literal(owner.id)}, 'op' || n, 1, n, 'create', 'tag', 't' || n, '\\x', json_build_object('name', n::text)
+    FROM generate_series(0, 1009) AS n`);
   const first = await owner.applyPending();
-  assert.deepEqual([first.results.length, first.hasMore, first.results[0].entityId, first.results[999].entityId], [1000, true, 't0', 't999']);
+  assert.deepEqual([first.results.length, first.hasMore], [1000, true]);
+  assert.deepEqual([first.results[0].entityId, first.results[999].entityId], ['t0', 't999']);
   const second = await owner.applyPending();
   assert.deepEqual([second.results.length, second.hasMore], [10, false]);
   assert.equal((await owner.status()).pendingOperations, 0);

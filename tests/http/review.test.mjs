@@ -8,21 +8,23 @@ import { Owner, checkInvalid, checkOk } from './owner.mjs';
 // Situations that leave one open conflict. Each resolves to the conflict; the entity is book b1 or tag t2.
 
 const manual = { conflictResolution: 'manual' };
+const localEdit = () => patch('b1', { title: 'local', notes: 'local', weight: 'local' }, { ...manual, timestamp: ago(7) });
+const serverBook = (minutes) => book('b1', { title: 'server', notes: 'server', genre: 'server' }, { timestamp: ago(minutes) });
 const old = ago(200 * 24 * 60); // beyond the 180 days that deletions are remembered
 
 const situations = {
   'an edit under manual': async (owner) => {
-    await owner.send([book('b1', { title: 'server', notes: 'server', genre: 'server' }, { timestamp: ago(5) })]);
-    const result = await owner.apply(patch('b1', { title: 'local', notes: 'local', weight: 'local' }, { ...manual, timestamp: ago(7) }), { deviceId: 'phone' });
+    await owner.apply(serverBook(5));
+    const result = await owner.apply(localEdit(), { deviceId: 'phone' });
     assert.deepEqual([result.status, result.error, result.retryable], ['conflict', 'CONFLICT_DETECTED', false]);
   },
   'a deletion under manual': async (owner) => {
-    await owner.send([book('b1', { title: 'server', notes: 'server', genre: 'server' }, { timestamp: ago(5) })]);
+    await owner.apply(serverBook(5));
     assert.equal((await owner.apply(gone('book', 'b1', { ...manual, timestamp: ago(7) }))).status, 'conflict');
   },
   'an edit under manual of what was deleted': async (owner) => {
-    await owner.send([book('b1', { title: 'server', notes: 'server', genre: 'server' }, { timestamp: ago(9) }), gone('book', 'b1')]);
-    assert.equal((await owner.apply(patch('b1', { title: 'local', notes: 'local', weight: 'local' }, { ...manual, timestamp: ago(7) }))).status, 'conflict');
+    await owner.send([serverBook(9), gone('book', 'b1')]);
+    assert.equal((await owner.apply(localEdit())).status, 'conflict');
   },
   'an incomplete book': async (owner) => {
     assert.equal((await owner.apply(patch('b1', { notes: 'local', weight: 'local' }))).incomplete, true);
@@ -64,8 +66,8 @@ const decisions = {
     reason: 'incomplete', data: merged, keep_local: {}, keep_server: {}, merge: { 'book b1': { ...merged, weight: 'local' } },
   },
   'a book from beyond the horizon': {
-    reason: 'beyond_horizon', data: merged,
-    keep_local: { 'book b1': { title: 'local', notes: 'local', weight: 'local' } }, keep_server: {}, merge: { 'book b1': { ...merged, weight: 'local' } },
+    reason: 'beyond_horizon', data: merged, keep_local: { 'book b1': { title: 'local', notes: 'local', weight: 'local' } },
+    keep_server: {}, merge: { 'book b1': { ...merged, weight: 'local' } },
   },
   'two tags of one name': {
     reason: 'same_name', data: { name: 'Ocean' },
@@ -91,12 +93,14 @@ for (const [situation, expected] of Object.entries(decisions))
       const { changes } = await owner.pull(`cursor=${cursor}`);
       const kind = conflict.entity;
       const shown = changes.find(({ type, data }) => type === kind && data.id === conflict.entityId);
-      if (expected.reason === 'incomplete' && resolution === 'keep_local') assert.equal(shown, undefined, 'what is still incomplete is not shown');
-      else {
+      if (expected.reason === 'incomplete' && resolution === 'keep_local') {
+        assert.equal(shown, undefined, 'what is still incomplete is not shown');
+      } else {
         assert.ok(shown, 'other devices learn of the decision');
         assert.equal(shown.data.updatedAt, reply.updatedAt);
-        assert.deepEqual([shown.deleted ?? false, reply.deleted ?? false], Array(2).fill(!(`${kind} ${conflict.entityId}` in expected[resolution])));
-        assert.deepEqual(reply.data, shown.data);
+        assert.deepEqual(shown.data, reply.data);
+        assert.equal(shown.deleted, reply.deleted);
+        assert.equal(shown.deleted ?? false, !(`${kind} ${conflict.entityId}` in expected[resolution]));
       }
 
       const again = await owner.unchanged(async () => checkOk(await owner.resolve(conflict.id, body)));
@@ -147,7 +151,8 @@ test('409 when the other one of two tags has moved on since', async () => {
 
 test('two people decide at once: one of them is told', async () => {
   const { owner, conflict } = await meet('an edit under manual');
-  const replies = await Promise.all(['keep_local', 'keep_server', 'keep_local', 'keep_server'].map((resolution) => owner.resolve(conflict.id, { resolution })));
+  const choices = ['keep_local', 'keep_server', 'keep_local', 'keep_server'];
+  const replies = await Promise.all(choices.map((resolution) => owner.resolve(conflict.id, { resolution })));
   assert.deepEqual(replies.map(({ status }) => status).sort(), [200, 200, 409, 409]);
   const won = replies.find(({ status }) => status === 200).json.conflict.resolution;
   assert.equal((await owner.read('book', 'b1')).title, won === 'client' ? 'local' : 'server');
@@ -222,12 +227,14 @@ test('413: a decision after which the entity would be over limits.entity', async
   const { updatedAt } = await owner.apply(patch('b1', { publisher: half }, { timestamp: ago(4) }));
   check(await decide({ resolution: 'keep_local', baseVersion: updatedAt }));
   check(await decide({ resolution: 'merge', mergedData: { notes: half }, baseVersion: updatedAt }));
-  checkOk(await owner.resolve(conflict.id, { resolution: 'merge', mergedData: { publisher: null, description: half }, baseVersion: updatedAt }));
+  const fits = { resolution: 'merge', mergedData: { publisher: null, description: half }, baseVersion: updatedAt };
+  checkOk(await owner.resolve(conflict.id, fits));
 });
 
 test('404: a conflict that does not exist, or of another user', async () => {
   const other = await meet('an incomplete book');
-  const ids = ['1-0', 'abc', '0', `${waiting.conflict.id}x`, waiting.conflict.id.replace(/-\d+$/, '-7'), '-1--1', '99999999999999999999-0', other.conflict.id];
+  const { id: own } = waiting.conflict;
+  const ids = ['1-0', 'abc', '0', `${own}x`, own.replace(/-\d+$/, '-7'), '-1--1', '99999999999999999999-0', other.conflict.id];
   for (const id of ids) {
     const reply = await waiting.owner.unchanged(() => waiting.owner.resolve(id, { resolution: 'keep_server' }));
     checkError(reply, 404, 'NOT_FOUND');
@@ -246,7 +253,8 @@ test('an entry of the list holds both sides and who, when and why', async () => 
   const { createdAt: born, updatedAt, ...serverData } = rest.serverData;
   assert.deepEqual({ ...rest, serverData }, {
     entity: 'book', entityId: 'b1', reason: 'stale', status: 'open', resolution: null, deviceId: 'phone',
-    localData: { title: 'local', notes: 'local', weight: 'local' }, serverData: { id: 'b1', ...server }, localTimestamp: ago(7), serverTimestamp: ago(5),
+    localData: { title: 'local', notes: 'local', weight: 'local' }, localTimestamp: ago(7),
+    serverData: { id: 'b1', ...server }, serverTimestamp: ago(5),
   });
   const [asOneOfAll] = await owner.conflicts();
   assert.deepEqual(asOneOfAll, conflict);
@@ -277,7 +285,8 @@ test('the list shows open ones, resolved ones or both, newest first, in pages', 
     }
   const page = await owner.get('/conflicts?limit=2');
   checkOk(await owner.resolve((await owner.conflicts('?status=open'))[3].id, { resolution: 'keep_server' }));
-  assert.deepEqual(names(await owner.conflicts(`?cursor=${page.cursor}`)), names(all).slice(2), 'a page is not disturbed by what is decided meanwhile');
+  const rest = await owner.conflicts(`?cursor=${page.cursor}`);
+  assert.deepEqual(names(rest), names(all).slice(2), 'a page is not disturbed by what is decided meanwhile');
 });
 
 test('an empty list, and another user\'s', async () => {
@@ -294,10 +303,12 @@ test('400: a status, limit or cursor that is none', async () => {
 
 test('collections of one name are asked about too; two tags of one name of two users are not', async () => {
   const owner = new Owner();
-  await owner.send([op('create', 'collection', 'c1', { name: 'X' }), op('create', 'collection', 'c2', { name: 'X' }), op('create', 'tag', 't1', { name: 'X' })]);
-  assert.deepEqual((await owner.conflicts()).map(({ entity, reason, otherId }) => [entity, reason, otherId]), [['collection', 'same_name', 'c1']]);
+  const named = (kind, id) => op('create', kind, id, { name: 'X' });
+  await owner.send([named('collection', 'c1'), named('collection', 'c2'), named('tag', 't1')]);
+  const [{ entity, reason, otherId }, ...more] = await owner.conflicts();
+  assert.deepEqual([entity, reason, otherId, more], ['collection', 'same_name', 'c1', []]);
   const other = new Owner();
-  await other.apply(op('create', 'tag', 't1', { name: 'X' }));
+  await other.apply(named('tag', 't1'));
   assert.deepEqual(await other.conflicts(), []);
 });
 

@@ -5,18 +5,21 @@ import { randomUUID } from 'node:crypto';
 import test from 'node:test';
 import { promisify } from 'node:util';
 import { User, ago, book, content, gone, ms, mint, op, origin, patch, request } from './lib.mjs';
-import { Owner, checkOk, members, syntheticBooks } from './owner.mjs';
+import { Owner, checkOk, encode, members, syntheticBooks } from './owner.mjs';
 
 // Envelopes
 
 // What clients keep in their own queue and send along.
 const baggage = {
   synced: { synced: false }, 'synced already': { synced: true }, retryCount: { retryCount: 3 }, 'retryCount as text': { retryCount: '3' },
-  priority: { priority: 'high' }, lastError: { lastError: { code: 'NETWORK', stack: 'Error: …\n  at sync' } }, 'lastError null': { lastError: null },
+  priority: { priority: 'high' }, lastError: { lastError: { code: 'NETWORK', stack: 'Error: …\n  at sync' } },
+  'lastError null': { lastError: null },
   'conflictResolution merge': { conflictResolution: 'merge' }, 'conflictResolution null': { conflictResolution: null },
   'conflictResolution local': { conflictResolution: 'local' }, 'conflictResolution server': { conflictResolution: 'server' },
   'needsSync and localOnly': { needsSync: true, localOnly: false }, 'a user': { userId: 'somebody else' },
-  'all of it': { synced: false, retryCount: 0, priority: 1, lastError: '', conflictResolution: 'merge', attempts: [], createdAt: 0, version: 2 },
+  'all of it': {
+    synced: false, retryCount: 0, priority: 1, lastError: '', conflictResolution: 'merge', attempts: [], createdAt: 0, version: 2,
+  },
 };
 
 for (const [name, more] of Object.entries(baggage))
@@ -49,7 +52,9 @@ const books = {
   'lccn as an array': { externalIds: { lccn: ['2001016794', '92000001'], isbn10: '0', openLibrary: null } },
   'a description of 20 kB': { description },
   'numbers as they are': { averageRating: 4.1, pageCount: 0, seriesVolume: 1.5, x: [1e21, 5e-324, -0.1, 9007199254740991] },
-  'every known member null': Object.fromEntries(['subtitle', 'isbn13', 'coverUrl', 'pageCount', 'isEbook', 'authors', 'externalIds', 'format', 'addedAt'].map((name) => [name, null])),
+  'members of every type null': {
+    subtitle: null, isbn13: null, pageCount: null, isEbook: null, authors: null, externalIds: null, format: null, addedAt: null,
+  },
   'empty lists and objects': { authors: [], tags: [], externalIds: {}, dimensions: {}, listPrice: {} },
   'instants of every form': { addedAt: '2024-01-15T10:30:00+02:00', notesUpdatedAt: 1705314600000, lastSyncedAt: '2024-01-15T10:30:00.123456Z' },
   'authors as objects and texts': { authors: ['A', { name: 'B', key: '/authors/OL1A' }], authorDetails: [{ id: null }] },
@@ -105,7 +110,11 @@ test('a user in the body is not the user', async () => {
 test('an update that arrives before its create is kept until the rest comes', async () => {
   for (const together of [true, false]) {
     const owner = new Owner();
-    const operations = [patch('b1', { notes: 'n', title: 'New' }, { timestamp: ago(5) }), book('b1', { title: 'Old', genre: 'g' }), patch('b2', { notes: 'n' }, { timestamp: ago(5) }), book('b2')];
+    const later = { timestamp: ago(5) };
+    const operations = [
+      patch('b1', { notes: 'n', title: 'New' }, later), book('b1', { title: 'Old', genre: 'g' }),
+      patch('b2', { notes: 'n' }, later), book('b2'),
+    ];
     const results = together ? (await owner.send(operations)).results : [];
     if (!together) for (const one of operations) results.push(await owner.apply(one));
     assert.ok(results.every(({ status }) => status === 'success'));
@@ -166,7 +175,8 @@ for (const [name, send] of Object.entries(orders))
     const { changes } = await owner.pull(`cursor=${cursor}`);
     const live = changes.filter(({ deleted }) => !deleted);
     assert.deepEqual(live.map(({ data }) => [data.id, data.status]), [[operations.at(-1).entityId, 'read']]);
-    assert.deepEqual(changes.filter(({ deleted }) => deleted).map(({ data }) => data.id).sort(), operations.slice(0, -1).map(({ entityId }) => entityId).sort());
+    const away = changes.filter(({ deleted }) => deleted).map(({ data }) => data.id);
+    assert.deepEqual(away.sort(), operations.slice(0, -1).map(({ entityId }) => entityId).sort());
     const conflicts = await owner.conflicts();
     assert.equal(conflicts.length, 4);
     assert.ok(conflicts.every(({ status, reason }) => status === 'resolved' && reason === 'one_per_book'));
@@ -201,7 +211,9 @@ test('status also tells lastSync as lastSyncTime', async () => {
 test('the published requests get the published replies', async () => {
   const owner = new Owner();
   const post = (path, body) => owner.call('POST', path, body);
-  const operation = { id: 'op-123', type: 'create', entity: 'book', entityId: 'book-456', data: { title: 'T' }, timestamp: '2024-01-15T10:30:00Z' };
+  const operation = {
+    id: 'op-123', type: 'create', entity: 'book', entityId: 'book-456', data: { title: 'T' }, timestamp: '2024-01-15T10:30:00Z',
+  };
   const { results } = checkOk(await post('/operations', { operations: [operation] }));
   const { id, status, entity, entityId } = results[0];
   assert.deepEqual({ id, status, entity, entityId }, { id: 'op-123', status: 'success', entity: 'book', entityId: 'book-456' });
@@ -214,7 +226,8 @@ test('the published requests get the published replies', async () => {
 
   const since = '2024-01-15T10:00:00Z';
   const changes = await owner.get(`/changes?since=${since}`);
-  assert.deepEqual([changes.success, changes.since, changes.changes.map(({ type, data }) => [type, data.id])], [true, since, [['book', 'book-456']]]);
+  assert.deepEqual([changes.success, changes.since], [true, since]);
+  assert.deepEqual(changes.changes.map(({ type, data }) => [type, data.id]), [['book', 'book-456']]);
 
   assert.equal((await owner.markSynced(['op-999', queued.operation.id])).message, 'Marked 1 operations as synced');
   const { serverTime, ...cleared } = await owner.clear();
@@ -234,7 +247,8 @@ test('a client that polls with the lastSync of the status, or the updatedAt it s
 test('a client that asks since the epoch, in its own time zone or in milliseconds, gets everything', async () => {
   const owner = new Owner();
   await owner.apply(book('b1'));
-  for (const since of ['1970-01-01T00:00:00.000Z', '1970-01-01T01:00:00+01:00', '0', encodeURIComponent('1970-01-01T01:00:00+01:00'), `${ms(ago(60))}`])
+  const zoned = '1970-01-01T01:00:00+01:00';
+  for (const since of ['1970-01-01T00:00:00.000Z', zoned, encodeURIComponent(zoned), '0', `${ms(ago(60))}`])
     assert.equal((await owner.pull(`since=${since}`)).changes.length, 1, since);
 });
 
@@ -274,8 +288,8 @@ for (const base of ['', '/api'])
 
 test('both base paths are one and the same API', async () => {
   const owner = new Owner();
-  const call = (path, method, body) =>
-    request(`/sync${path}`, { method, token: owner.token, headers: { 'content-type': 'application/json' }, body: body && JSON.stringify(body) });
+  const headers = { 'content-type': 'application/json' };
+  const call = (path, method, body) => request(`/sync${path}`, { method, token: owner.token, headers, body: encode(body) });
   checkOk(await call('/operations', 'POST', { operations: [book('b1')] }));
   checkOk(await call('/queue', 'POST', book('b2')), 201);
   checkOk(await call('/pending/apply', 'POST'));

@@ -1,0 +1,135 @@
+// Reloads and replacements of the program: no request notices, and a bad configuration costs nothing.
+import assert from 'node:assert/strict';
+import { chmodSync, copyFileSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import test from 'node:test';
+
+import { request } from './fastcgi.mjs';
+import { Load, program, restarts, startPool, until, User } from './pool.mjs';
+
+const config = async (pool) => (await request(pool.socket, { uri: '/api/sync/config' })).json;
+const requestsTotal = async (pool) => (await pool.metrics()).value('booky_sync_http_requests_total');
+
+test('ten reloads under load fail no request, apply every acknowledged operation once and keep the counters', async (t) => {
+  const pool = await startPool(t), load = new Load(pool);
+  await load.reach(100);
+  for (let i = 1; i <= 10; i++) {
+    pool.configure({ 'limits.operations': 500 + i });
+    await pool.reload();
+    await load.reach(100);
+  }
+  await load.check();
+  assert.ok(load.requests >= 1000, `${load.requests} requests`);
+  const metrics = await pool.metrics();
+  assert.equal(metrics.value('booky_sync_http_requests_total'), load.requests);
+  assert.equal(metrics.value('booky_sync_worker_restarts_total', { reason: 'reload' }), 40);
+  assert.equal(metrics.value('booky_sync_worker_restarts_total', { reason: 'crash' }), 0);
+  assert.match(JSON.stringify(await config(pool)), /\b510\b/);
+  assert.equal((await pool.workers()).length, 4);
+  t.diagnostic(`${load.requests} requests`);
+});
+
+test('signals that come faster than reloads can end lose no request, and the last configuration wins', async (t) => {
+  const pool = await startPool(t), load = new Load(pool);
+  await load.reach(50);
+  for (let i = 1; i <= 10; i++) {
+    pool.configure({ 'limits.operations': 600 + i });
+    pool.signal('SIGHUP');
+    await load.reach(5);
+  }
+  await until('the last configuration', async () => /\b610\b/.test(JSON.stringify(await config(pool))));
+  await load.check();
+});
+
+test('a worker that has served its share while a reload waits for the others does not spoil the reload', async (t) => {
+  const pool = await startPool(t, { 'pool.max_requests': 10, 'pool.start_timeout': 10 }), load = new Load(pool);
+  for (let i = 0; i < 5; i++) await pool.reload();
+  await load.check();
+});
+
+test('a reload with a bad value is refused, the log says where and why, and the next good one works', async (t) => {
+  const pool = await startPool(t), before = await pool.workers();
+  pool.configure({ 'limits.operations': 700, 'pool.workers': 5000 });
+  await pool.reload('failed');
+  const [refused] = pool.log('reload');
+  assert.equal(refused.level, 'error');
+  assert.ok(refused.message.includes(`${pool.conf}:${pool.lineOf('pool.workers')}: pool.workers: 5000 is above 1024 processes`), refused.message);
+  assert.deepEqual(await pool.workers(), before);
+  assert.match(JSON.stringify(await config(pool)), /\b1000\b/);
+  pool.configure({ 'pool.workers': 3 });
+  await pool.reload();
+  assert.match(JSON.stringify(await config(pool)), /\b700\b/);
+  await until('three workers', async () => (await pool.workers()).length === 3);
+});
+
+test('a reload without a key folder is refused and costs no request', async (t) => {
+  const pool = await startPool(t), load = new Load(pool, { clients: 4 }), before = await pool.workers();
+  pool.configure({ 'auth.keys_dir': `${pool.folder}/nowhere` });
+  await pool.reload('failed');
+  assert.ok(pool.log('reload')[0].message.includes(`${pool.folder}/nowhere`), pool.output);
+  assert.deepEqual(await pool.workers(), before);
+  await load.check();
+  pool.configure({ 'auth.keys_dir': pool.keys });
+  await pool.reload();
+  assert.equal((await new User(pool).write()).status, 200);
+});
+
+test('a reload whose workers are not ready within pool.start_timeout is given up', async (t) => {
+  const pool = await startPool(t), load = new Load(pool, { clients: 4 }), before = await pool.workers(), good = pool.settings['database.dsn'];
+  // A listening socket that answers nothing: the workers wait for the server's greeting (connect_timeout is 5 s).
+  const net = await import('node:net'), silent = net.createServer(() => {});
+  await new Promise((resolve) => silent.listen(`${pool.folder}/.s.PGSQL.5432`, resolve));
+  t.after(() => silent.close());
+  pool.configure({ 'database.dsn': `host=${pool.folder} user=nobody dbname=none`, 'pool.start_timeout': 1 });
+  await pool.reload('failed');
+  assert.match(pool.log('reload').at(-1).message, /pool\.start_timeout/);
+  await load.check();
+  assert.deepEqual(await pool.workers(), before);
+  pool.configure({ 'database.dsn': good, 'pool.start_timeout': 20 });
+  await pool.reload();
+});
+
+test('a worker of the new generation that is killed aborts nothing but the reload', async (t) => {
+  const pool = await startPool(t);
+  await pool.reload();
+  assert.equal((await new User(pool).write()).status, 200);
+  assert.equal(await restarts(pool, 'reload'), 4);
+});
+
+async function checkReplacement(t, pool, load, act) {
+  await load.reach(100);
+  for (let i = 0; i < 3; i++) {
+    const started = (await pool.page('/pool?json')).json['start time'], old = await pool.workers();
+    await act(i);
+    pool.signal('SIGUSR2');
+    await until('a new master', async () => {
+      const status = await pool.status().catch(() => undefined);
+      return status && status['start time'] !== started && status['idle processes'] > 0;
+    });
+    await load.reach(100);
+    assert.equal((await pool.workers()).filter((pid) => old.includes(pid)).length, 0);
+  }
+  await load.check();
+  assert.ok(await requestsTotal(pool) > 0);
+}
+
+test('SIGUSR2 under load starts the program anew with its sockets and fails no request', async (t) => {
+  const pool = await startPool(t);
+  await checkReplacement(t, pool, new Load(pool), () => {});
+});
+
+test('SIGUSR2 runs the new file after the program was replaced, and fails no request', async (t) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'booky-pool-bin-')), binary = path.join(folder, 'booky-sync');
+  t.after(() => rmSync(folder, { recursive: true }));
+  const install = () => {
+    copyFileSync(program, `${binary}.new`);
+    chmodSync(`${binary}.new`, 0o755);
+    renameSync(`${binary}.new`, binary);
+  };
+  install();
+  const pool = await startPool(t, {}, { binary });
+  await checkReplacement(t, pool, new Load(pool), install);
+  const { readlinkSync } = await import('node:fs');
+  assert.equal(readlinkSync(`/proc/${pool.pid}/exe`), binary, 'the new file runs, not the deleted one');
+});
