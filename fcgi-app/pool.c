@@ -54,10 +54,12 @@ typedef struct pool {
     int generation;
     int extra; /* workers more or less than configured (SIGTTIN, SIGTTOU) */
     int wanted; /* dynamic: workers there should be */
+    bool at_most; /* dynamic: there should be more than there may be */
     bool stopping;
     conf *next_conf;     /* while a reload is under way */
     token_keys *next_keys;
     int64_t reload_until_us;
+    bool reload_again; /* another SIGHUP came meanwhile: the files may have changed since they were read */
     int64_t spawn_after_us, backoff_ms;
     int64_t crashes_us[CRASHES];
     size_t crash_count;
@@ -180,9 +182,44 @@ static void stop(pool *p, int signal)
     }
 }
 
+/* Reads configuration and keys anew. Returns false with a line in `fault`. */
+static bool load(const pool *p, conf **out, token_keys **keys, char *fault, size_t fault_size)
+{
+    conf *c = calloc(1, sizeof *c);
+    if (!c) abort();
+    if (conf_load(c, p->conf_path, fault, fault_size) && (*keys = token_keys_load(c, fault, fault_size))) {
+        *out = c;
+        return true;
+    }
+    conf_free(c);
+    free(c);
+    return false;
+}
+
+/* What could not start must not replace what runs. */
+static bool can_start(const pool *p, char *fault, size_t fault_size)
+{
+    conf *c;
+    token_keys *keys;
+    if (access(p->exe, X_OK) != 0) {
+        snprintf(fault, fault_size, "%s: %s", p->exe, strerror(errno));
+        return false;
+    }
+    if (!load(p, &c, &keys, fault, fault_size)) return false;
+    conf_free(c);
+    free(c);
+    token_keys_free(keys);
+    return true;
+}
+
 /* Becomes the program at its path anew, with the same arguments and sockets. Workers that still have a request finish it. */
 static void exec_self(pool *p, const char *why)
 {
+    char fault[8192];
+    if (!can_start(p, fault, sizeof fault)) {
+        log_event(LOG_LEVEL_ERROR, "pool", "not started anew (%s): %s", why, fault);
+        return;
+    }
     log_event(LOG_LEVEL_WARN, "pool", "starting anew: %s", why);
     for (int i = 0; i <= BOARD_SLOTS; i++)
         if (p->members[i].pid) kill(p->members[i].pid, SIGTERM);
@@ -287,17 +324,14 @@ static int target(const pool *p, const conf *c)
 static void begin_reload(pool *p)
 {
     char fault[8192], notice[64];
+    p->reload_again = p->next_conf;
     if (p->next_conf || p->stopping) return;
     snprintf(notice, sizeof notice, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_monotonic_us());
     listen_notify(notice);
-    conf *c = calloc(1, sizeof *c);
-    if (!c) abort();
-    token_keys *keys = NULL;
-    bool ok = conf_load(c, p->conf_path, fault, sizeof fault) && (keys = token_keys_load(c, fault, sizeof fault));
-    if (!ok) {
+    conf *c;
+    token_keys *keys;
+    if (!load(p, &c, &keys, fault, sizeof fault)) {
         log_event(LOG_LEVEL_ERROR, "reload", "refused, the old configuration stays: %s", fault);
-        conf_free(c);
-        free(c);
         end_reload(p, RELOAD_FAILED);
         return;
     }
@@ -306,16 +340,18 @@ static void begin_reload(pool *p)
     p->next_conf = c;
     p->next_keys = keys;
     p->reload_until_us = clock_monotonic_us() + c->start_timeout * 1000000;
-    for (int i = target(p, c); i > 0; i--) spawn_worker(p, p->generation + 1);
 }
 
-/* When all of the new generation are ready, the old one goes. */
+/* Fills the new generation up (its first members may already have served their share) and, when all of it are ready, lets
+ * the old one go. */
 static void go_on_reloading(pool *p)
 {
     static const int32_t starting = STAGE_STARTING;
+    if (!p->next_conf && p->reload_again) begin_reload(p);
     if (!p->next_conf) return;
-    int fresh = p->generation + 1;
-    if (count_workers(p, fresh, &starting) > 0 || count_workers(p, fresh, NULL) < target(p, p->next_conf)) {
+    int fresh = p->generation + 1, missing = target(p, p->next_conf) - count_workers(p, fresh, NULL);
+    for (; missing > 0 && spawn_worker(p, fresh); missing--) {}
+    if (missing > 0 || count_workers(p, fresh, &starting) > 0) {
         if (clock_monotonic_us() > p->reload_until_us) abort_reload(p, "its workers were not ready within pool.start_timeout");
         return;
     }
@@ -366,8 +402,13 @@ static void follow_load(pool *p)
     p->wanted = total;
     if (idle + starting < c->min_spare) {
         p->wanted = total + (int)c->min_spare - idle - starting;
-        if (p->wanted > c->workers + p->extra) board_count(&p->board->counters.max_reached, 1);
-    } else if (idle > c->max_spare) {
+        bool most = p->wanted > c->workers + p->extra;
+        if (most && !p->at_most) board_count(&p->board->counters.max_reached, 1);
+        p->at_most = most;
+        return;
+    }
+    p->at_most = false;
+    if (idle > c->max_spare) {
         for (int i = 0; i <= BOARD_SLOTS; i++) { /* one a tick, so that a lull does not empty the pool */
             member *m = &p->members[i];
             if (!m->pid || m->leaving || m->slot < 0 || m->generation != p->generation || stage_of(p, m) != STAGE_IDLE) continue;
@@ -473,6 +514,9 @@ int pool_run(conf *c, token_keys *keys, const listeners *l, const char *conf_pat
         tick(p);
     }
     log_event(LOG_LEVEL_INFO, "pool", "stopped");
+    if (p->next_conf) conf_free(p->next_conf);
+    free(p->next_conf);
+    token_keys_free(p->next_keys);
     conf_free(p->conf);
     free(p->conf);
     token_keys_free(p->keys);

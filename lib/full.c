@@ -43,6 +43,7 @@ typedef struct full {
     bool snapshot_taken;
     rc refused; /* because of an item; the first one's message stands in the call */
     long long created, updated, unchanged, deleted;
+    bool displaced; /* some that are not in the list only lost their place to another one; now they are deleted for good */
     db_param kinds_param, item_kinds, item_ids;
 } full;
 
@@ -231,6 +232,7 @@ static rc check_begun(full *f, const PGresult *clock, const PGresult *plan)
     position p;
     f->stamp = db_column_int(clock, 0, 0, 0);
     f->deleted = db_column_int(plan, 0, 0, 0);
+    f->displaced = db_column_int(plan, 0, 1, 0) > 0;
     if (!f->if_match) return RC_OK;
     int64_t epoch = db_column_int(clock, 0, 2, 0), previous = db_column_int(clock, 0, 4, 0);
     position_read(f->c->a, f->if_match, &p);
@@ -344,8 +346,8 @@ static rc store_chunk(full *f, resolver *r, arena *a, bool first, bool destructi
     PGresult *ignored;
     int statements = 0;
     db_param user = db_text(c->user), stamp = db_int(a, f->stamp);
-    bool write = !f->dry_run, delete = write && first && f->deleted > 0;
-    if (write && !f->merge && !f->snapshot_taken && (destructive || delete)) {
+    bool write = !f->dry_run, delete = write && first && (f->deleted > 0 || f->displaced);
+    if (write && !f->merge && !f->snapshot_taken && (destructive || f->deleted > 0)) {
         db_send(c->db, SQL_SNAPSHOT_TAKE, DB_PARAMS(user, stamp, f->kinds_param));
         f->snapshot_taken = true;
         statements++;
@@ -362,7 +364,8 @@ static rc store_chunk(full *f, resolver *r, arena *a, bool first, bool destructi
     if (write) conflict_tally(&r->log, c);
     if (write) statements += conflict_send(&r->log, c->db, c->user, f->stamp);
     if (last) {
-        bool commit = write && f->created + f->updated + f->deleted + (long long)f->conflicts > 0;
+        bool any = f->created + f->updated + f->deleted + (long long)f->conflicts > 0 || f->displaced;
+        bool commit = write && any;
         db_send(c->db, commit ? SQL_COMMIT : SQL_ROLLBACK, NULL);
         c->committing = commit;
         if (!commit) f->stamp--; /* as in batch.c */

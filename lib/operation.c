@@ -24,11 +24,17 @@ static bool refuse(reader *r, rc code, const char *member, const char *message)
     return false;
 }
 
+static const char *const policies[] = {"merge", "local", "server", "manual"};
+
+const char *policy_name(policy p)
+{
+    return policies[p];
+}
+
 bool policy_find(const char *name, policy *out)
 {
-    static const char *const names[] = {"merge", "local", "server", "manual"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(names[i], name) != 0) continue;
+    for (size_t i = 0; i < sizeof policies / sizeof *policies; i++) {
+        if (strcmp(policies[i], name) != 0) continue;
         *out = (policy)i;
         return true;
     }
@@ -197,7 +203,7 @@ static bool check_data(reader *r, const char *member, int64_t *updated_at)
     const char *path = "";
     if (!json_within_depth(op->data, (size_t)r->conf->depth))
         return refuse(r, RC_VALIDATION, member,
-                      arena_printf(r->a, "nested deeper than %lld levels", (long long)r->conf->depth));
+                      arena_printf(r->a, "nested deeper than %lld levels (limits.depth)", (long long)r->conf->depth));
     hash(r);
     if (!strip(r, member, updated_at)) return false;
     const char *message = kind_check(r->a, op->kind, op->data, op->type == OPERATION_CREATE, &path);

@@ -46,6 +46,7 @@ typedef struct operation {
 
 /* Finds a policy by name; false when there is none. */
 bool policy_find(const char *name, policy *out);
+const char *policy_name(policy p);
 
 /* Whether `op` asks what the operation with that hash (as hexadecimal) asked. A timestamp that one of them leaves out is no
  * difference: the server makes one when an operation is parked in the queue. */

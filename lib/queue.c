@@ -9,9 +9,14 @@
 #include "cursor.h"
 #include "operation.h"
 
-enum { ID, TYPE, KIND, ENTITY_ID, DATA, MADE_AT, ATTEMPTS, LAST_ERROR, SYNCED_AT, HASH };
+enum { ID, TYPE, KIND, ENTITY_ID, DATA, MADE_AT, ATTEMPTS, LAST_ERROR, SYNCED_AT, HASH, POLICY, BASE_AT, TOTAL };
 
-static void write_operation(const PGresult *r, int row, bool whole, strbuf *out)
+enum { PAGE_MAX = 1000 };
+
+/* How much of a queued operation is shown: what the client is told at once, all it is told, or what it asked. */
+typedef enum view { VIEW_SHORT, VIEW_WHOLE, VIEW_ASKED } view;
+
+static void write_operation(const PGresult *r, int row, view v, strbuf *out)
 {
     const char *data = db_column(r, row, DATA), *error = db_column(r, row, LAST_ERROR);
     strbuf_putc(out, '{');
@@ -19,13 +24,17 @@ static void write_operation(const PGresult *r, int row, bool whole, strbuf *out)
     json_write_member(out, "type", db_column(r, row, TYPE));
     json_write_member(out, "entity", db_column(r, row, KIND));
     json_write_member(out, "entityId", db_column(r, row, ENTITY_ID));
-    if (whole) {
+    if (v != VIEW_SHORT) {
         json_write_name(out, "data");
         strbuf_puts(out, data ? data : "null");
     }
     json_write_instant(out, "timestamp", db_column_int(r, row, MADE_AT, 0));
     json_write_bool(out, "synced", db_column(r, row, SYNCED_AT) != NULL);
-    if (whole) {
+    if (v == VIEW_ASKED) {
+        if (db_column(r, row, POLICY)) json_write_member(out, "conflictResolution", db_column(r, row, POLICY));
+        if (db_column(r, row, BASE_AT)) json_write_instant(out, "baseVersion", db_column_int(r, row, BASE_AT, 0));
+    }
+    if (v == VIEW_WHOLE) {
         json_write_int(out, "attempts", db_column_int(r, row, ATTEMPTS, 0));
         json_write_member(out, "lastError", error);
     }
@@ -65,13 +74,15 @@ rc queue_add(call *c, const char *body, size_t len, bool *created, strbuf *reply
     db_array_text(&ids, op.id);
     db_param user = db_text(c->user), id = db_text(op.id);
     db_param at = op.at == MERGE_NEVER ? db_null() : db_int(c->a, op.at);
+    db_param base = op.base == MERGE_NEVER ? db_null() : db_int(c->a, op.base);
     db_param hash = {(const char *)op.hash, sizeof op.hash, true};
     db_param text = data ? db_text(arena_strndup(c->a, data->text, data->len)) : db_null();
     code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN}, {.id = SQL_IDENTIFY, .params = &user},
                   {.id = SQL_CLOCK_ADVANCE, .params = &user},
                   {.id = SQL_LEDGER_READ, .params = DB_PARAMS(user, db_array_param(&ids)), .result = &ledger},
                   {.id = SQL_QUEUE_ADD, .result = &added,
-                   .params = DB_PARAMS(user, id, at, db_text(op.type_name), db_text(op.kind->name), db_text(op.entity_id), hash, text)},
+                   .params = DB_PARAMS(user, id, at, db_text(op.type_name), db_text(op.kind->name), db_text(op.entity_id), hash, text,
+                                       db_text(policy_name(op.policy)), base)},
                   {.id = SQL_QUEUE_GET, .params = DB_PARAMS(user, id), .result = &stored});
     if (code != RC_OK) return code;
     bool reused = !operation_repeats(&op, db_column(stored, 0, HASH)) ||
@@ -84,21 +95,32 @@ rc queue_add(call *c, const char *body, size_t len, bool *created, strbuf *reply
     strbuf_putc(reply, '{');
     json_write_bool(reply, "success", true);
     json_write_name(reply, "operation");
-    write_operation(stored, 0, false, reply);
+    write_operation(stored, 0, VIEW_SHORT, reply);
     json_write_instant(reply, "serverTime", clock_now());
     strbuf_putc(reply, '}');
     return RC_OK;
 }
 
+/* Of rows that were asked for with limit + 1. */
+static int shown_of(const PGresult *rows, int64_t limit)
+{
+    return PQntuples(rows) > limit ? (int)limit : PQntuples(rows);
+}
+
+static bool has_more(const PGresult *rows, int shown)
+{
+    return PQntuples(rows) > 0 && db_column_int(rows, 0, TOTAL, 0) > shown;
+}
+
 rc queue_list(call *c, const char *limit_text, const char *cursor, strbuf *reply)
 {
-    enum { LIMIT = 1000 };
-    int64_t limit = LIMIT;
+    int64_t limit = PAGE_MAX;
     long long at = CLOCK_MIN;
     const char *id = "";
     PGresult *rows;
     rc code = limit_read(c, limit_text, &limit);
     if (code != RC_OK) return code;
+    if (limit > PAGE_MAX) limit = PAGE_MAX;
     if (cursor) {
         int n = 0;
         const char *text = cursor_unwrap(c->a, cursor);
@@ -109,24 +131,25 @@ rc queue_list(call *c, const char *limit_text, const char *cursor, strbuf *reply
     db_param user = db_text(c->user);
     code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN_READ}, {.id = SQL_IDENTIFY, .params = &user},
                   {.id = SQL_QUEUE_LIST, .result = &rows,
-                   .params = DB_PARAMS(user, db_int(c->a, at), db_text(id), db_int(c->a, INT32_MAX), db_int(c->a, limit + 1))},
+                   .params = DB_PARAMS(user, db_int(c->a, at), db_text(id), db_int(c->a, INT32_MAX), db_int(c->a, limit + 1),
+                                       db_int(c->a, c->conf->body))},
                   {.id = SQL_COMMIT});
     if (code != RC_OK) return code;
-    int count = PQntuples(rows), shown = count > limit ? (int)limit : count;
+    int shown = shown_of(rows, limit);
     strbuf_putc(reply, '{');
     json_write_bool(reply, "success", true);
     json_write_name(reply, "operations");
     strbuf_putc(reply, '[');
     for (int i = 0; i < shown; i++) {
         if (i > 0) strbuf_putc(reply, ',');
-        write_operation(rows, i, true, reply);
+        write_operation(rows, i, VIEW_WHOLE, reply);
     }
     strbuf_putc(reply, ']');
     const char *last = shown == 0 ? cursor
                                   : cursor_wrap(c->a, arena_printf(c->a, "q %s %s", db_column(rows, shown - 1, MADE_AT),
                                                                    db_column(rows, shown - 1, ID)));
     json_write_member(reply, "cursor", last);
-    json_write_bool(reply, "hasMore", count > shown);
+    json_write_bool(reply, "hasMore", has_more(rows, shown));
     strbuf_putc(reply, '}');
     return RC_OK;
 }
@@ -215,15 +238,16 @@ rc queue_apply(call *c, strbuf *reply)
     int limit = (int)c->conf->operations;
     rc code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN_READ}, {.id = SQL_IDENTIFY, .params = &user},
                      {.id = SQL_QUEUE_LIST, .result = &rows,
-                      .params = DB_PARAMS(user, db_int(c->a, CLOCK_MIN), db_text(""), db_int(c->a, QUEUE_ATTEMPTS), db_int(c->a, limit + 1))},
+                      .params = DB_PARAMS(user, db_int(c->a, CLOCK_MIN), db_text(""), db_int(c->a, QUEUE_ATTEMPTS),
+                                          db_int(c->a, limit + 1), db_int(c->a, c->conf->body))},
                      {.id = SQL_COMMIT});
     if (code != RC_OK) return code;
-    int count = PQntuples(rows) > limit ? limit : PQntuples(rows);
+    int count = shown_of(rows, limit);
     json_slice *texts = arena_alloc(c->a, (size_t)count * sizeof *texts);
     for (int i = 0; i < count; i++) {
         strbuf text = STRBUF(c->a);
-        write_operation(rows, i, true, &text);
+        write_operation(rows, i, VIEW_ASKED, &text);
         texts[i] = (json_slice){.text = text.data, .len = text.len};
     }
-    return batch_run_queued(c, texts, (size_t)count, PQntuples(rows) > limit, reply);
+    return batch_run_queued(c, texts, (size_t)count, has_more(rows, count), reply);
 }

@@ -57,12 +57,13 @@ static bool read_id(const char *text, int64_t *stamp, int *n)
 
 rc review_list(call *c, const review_query *q, strbuf *reply)
 {
-    enum { LIMIT = 100 };
+    enum { LIMIT = 100, LIMIT_MOST = 1000 }; /* both sides of a conflict can be large, and a page is built in memory */
     int64_t limit = LIMIT, stamp = INT64_MAX;
     int n = INT32_MAX;
     PGresult *rows;
     rc code = limit_read(c, q->limit, &limit);
     if (code != RC_OK) return code;
+    if (limit > LIMIT_MOST) limit = LIMIT_MOST;
     if (q->status && strcmp(q->status, "open") != 0 && strcmp(q->status, "resolved") != 0)
         return call_invalid(c, "status", "must be open or resolved");
     if (q->cursor) {

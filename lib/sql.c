@@ -14,11 +14,14 @@
 
 /* The entities that `names` (kind, id) select and those that share a key with one of them or with one of `more_keys`
  * (kind, key). Usually a handful share a key; the limit only bounds what one request can load. It must be larger than the
- * number of those that can leave their key in one request, or who is next in line is not seen. */
+ * number of those that can leave their key in one request, or who is next in line is not seen.
+ * The first LIMIT keeps it a lookup for each name: where most users have few entities a join would be planned as one pass
+ * over all of the user's. */
 #define WITH_SIBLINGS(names, more_keys)                                                                                \
     "WITH named AS ("                                                                                                  \
-    " SELECT e.* FROM (" names ") AS n (kind, entity_id)"                                                              \
-    " JOIN entities e ON e.user_id = $1::text AND e.kind = n.kind AND e.entity_id = n.entity_id"                       \
+    " SELECT e.* FROM (" names ") AS n (kind, entity_id) CROSS JOIN LATERAL ("                                         \
+    " SELECT * FROM entities e"                                                                                        \
+    " WHERE e.user_id = $1::text AND e.kind = n.kind AND e.entity_id = n.entity_id LIMIT 1) AS e"                      \
     "), keys AS ("                                                                                                     \
     " SELECT kind, key FROM (" more_keys ") AS k (kind, key) UNION SELECT kind, key FROM named WHERE key IS NOT NULL"  \
     ")"                                                                                                                \
@@ -29,7 +32,8 @@
     " ORDER BY e.edited_at DESC LIMIT 1000) AS s"
 
 #define QUEUE_COLUMNS                                                                                                  \
-    "operation_id, type, kind, entity_id, data, made_at, attempts, last_error, synced_at, encode(hash, 'hex')"
+    "operation_id, type, kind, entity_id, data, made_at, attempts, last_error, synced_at, encode(hash, 'hex'), policy,"  \
+    " base_at"
 
 #define CONFLICT_COLUMNS                                                                                               \
     "stamp, n, kind, entity_id, other_id, reason, status, resolution, operation_id, device, local_at, server_at,"      \
@@ -55,12 +59,15 @@ const sql_statement sql_statements[SQL_COUNT] = {
     [SQL_CLOCK_READ] = {"clock_read", SQL_MAYBE, 1,
                         "SELECT clock, started, epoch, horizon FROM clocks WHERE user_id = $1::text"},
 
-    /* Those that were processed, with their results; those that wait in the queue, without. */
+    /* Those that were processed, with their results; those that wait in the queue, without. Looked up one by
+     * one, as the entities are (WITH_SIBLINGS). */
     [SQL_LEDGER_READ] = {"ledger_read", SQL_ROWS, 2,
-                         "SELECT operation_id, encode(hash, 'hex'), result FROM ledger"
-                         " WHERE user_id = $1::text AND operation_id = ANY ($2::text[])"
-                         " UNION ALL SELECT operation_id, encode(hash, 'hex'), NULL FROM queue"
-                         " WHERE user_id = $1::text AND operation_id = ANY ($2::text[]) AND synced_at IS NULL"},
+                         "SELECT l.* FROM unnest($2::text[]) AS n (id) CROSS JOIN LATERAL ("
+                         " SELECT operation_id, encode(hash, 'hex'), result FROM ledger"
+                         " WHERE user_id = $1::text AND operation_id = n.id LIMIT 1) AS l"
+                         " UNION ALL SELECT q.* FROM unnest($2::text[]) AS n (id) CROSS JOIN LATERAL ("
+                         " SELECT operation_id, encode(hash, 'hex'), NULL::json FROM queue"
+                         " WHERE user_id = $1::text AND operation_id = n.id AND synced_at IS NULL LIMIT 1) AS q"},
 
     /* The entities that are named ($2 kinds, $3 ids), and those that share a key with one of them or with one of $4, $5:
      * the other ratings of a book, the other tags of a name. */
@@ -106,22 +113,27 @@ const sql_statement sql_statements[SQL_COUNT] = {
                           " WHERE user_id = $1::text AND operation_id = ANY ($3::text[]) AND synced_at IS NULL"},
 
     /* An operation that was processed already is born synced. $3: its timestamp, or NULL for now. */
-    [SQL_QUEUE_ADD] = {"queue_add", SQL_MAYBE, 8,
+    [SQL_QUEUE_ADD] = {"queue_add", SQL_MAYBE, 10,
                        "INSERT INTO queue (user_id, operation_id, queued_at, synced_at, made_at, type, kind, entity_id,"
-                       " hash, data)"
+                       " hash, data, policy, base_at)"
                        " SELECT $1::text, $2::text, c.clock, (SELECT processed_at FROM ledger WHERE user_id = $1::text"
                        " AND operation_id = $2::text), coalesce($3::bigint, c.clock), $4::text, $5::text, $6::text,"
-                       " $7::bytea, $8::json FROM clocks c WHERE c.user_id = $1::text"
+                       " $7::bytea, $8::json, $9::text, $10::bigint FROM clocks c WHERE c.user_id = $1::text"
                        " ON CONFLICT (user_id, operation_id) DO NOTHING RETURNING 1"},
 
     [SQL_QUEUE_GET] = {"queue_get", SQL_ONE, 2,
                        "SELECT " QUEUE_COLUMNS " FROM queue WHERE user_id = $1::text AND operation_id = $2::text"},
 
-    /* Those that wait, oldest first, behind the position ($2 timestamp, $3 id), with fewer than $4 attempts. */
-    [SQL_QUEUE_LIST] = {"queue_list", SQL_ROWS, 5,
-                        "SELECT " QUEUE_COLUMNS " FROM queue WHERE user_id = $1::text AND synced_at IS NULL"
-                        " AND (made_at, operation_id) > ($2::bigint, $3::text) AND attempts < $4::int"
-                        " ORDER BY made_at, operation_id LIMIT $5::bigint"},
+    /* Those that wait, oldest first, behind the position ($2 timestamp, $3 id), with fewer than $4 attempts; at most $5, and
+     * no further one once their data has $6 bytes. The last column counts them without that last bound. */
+    [SQL_QUEUE_LIST] =
+        {"queue_list", SQL_ROWS, 6,
+         "SELECT " QUEUE_COLUMNS ", total FROM (SELECT q.*, count(*) OVER () AS total,"
+         " sum(octet_length(data::text)) OVER (ORDER BY made_at, operation_id ROWS UNBOUNDED PRECEDING) AS bytes,"
+         " octet_length(data::text) AS own FROM (SELECT * FROM queue WHERE user_id = $1::text AND synced_at IS NULL"
+         " AND (made_at, operation_id) > ($2::bigint, $3::text) AND attempts < $4::int"
+         " ORDER BY made_at, operation_id LIMIT $5::bigint) AS q) AS sized"
+         " WHERE coalesce(bytes, 0) - coalesce(own, 0) < $6::bigint ORDER BY made_at, operation_id"},
 
     /* For each id: whether it is in the queue, and whether it was marked only now. */
     [SQL_QUEUE_MARK] =
@@ -162,19 +174,23 @@ const sql_statement sql_statements[SQL_COUNT] = {
                               "UPDATE conflicts SET status = 'resolved', resolution = $4::text, resolved_at = $5::bigint"
                               " WHERE user_id = $1::text AND stamp = $2::bigint AND n = $3::int"},
 
-    /* How many of the kinds $2 are live (or incomplete) and not among $3, $4. NOT IN is always hashed; NOT EXISTS would be
+    /* How many of the kinds $2 are live (or incomplete) and not among $3, $4; and how many are only displaced (one rating
+     * per book), so that they could come back. NOT IN is always hashed; NOT EXISTS would be
      * planned for ten rows and meet ten thousand. */
     [SQL_FULL_PLAN] = {"full_plan", SQL_ONE, 4,
-                       "SELECT count(*) FROM entities e WHERE e.user_id = $1::text AND e.kind = ANY ($2::text[])"
-                       " AND e.status <> 'deleted' AND (e.kind, e.entity_id) NOT IN"
+                       "SELECT count(*) FILTER (WHERE e.status <> 'deleted'), count(*) FILTER (WHERE e.status = 'deleted')"
+                       " FROM entities e WHERE e.user_id = $1::text AND e.kind = ANY ($2::text[])"
+                       " AND e.deleted_at IS NULL AND (e.kind, e.entity_id) NOT IN"
                        " (SELECT * FROM unnest($3::text[], $4::text[]))"},
 
-    /* Deletes those. $5: the stamp. The deletion is later than whatever it deletes. */
+    /* Deletes those. $5: the stamp. The deletion is later than whatever it deletes. What was only displaced looks deleted
+     * already, and keeps its stamp. */
     [SQL_FULL_DELETE] =
         {"full_delete", SQL_NONE, 5,
-         "WITH gone AS (UPDATE entities e SET status = 'deleted', superseded_at = NULL, updated_at = $5::bigint,"
+         "WITH gone AS (UPDATE entities e SET status = 'deleted', superseded_at = NULL,"
+         " updated_at = CASE WHEN e.status = 'deleted' THEN e.updated_at ELSE $5::bigint END,"
          " deleted_at = greatest($5::bigint, edited_at + 1)"
-         " WHERE e.user_id = $1::text AND e.kind = ANY ($2::text[]) AND e.status <> 'deleted'"
+         " WHERE e.user_id = $1::text AND e.kind = ANY ($2::text[]) AND e.deleted_at IS NULL"
          " AND (e.kind, e.entity_id) NOT IN (SELECT * FROM unnest($3::text[], $4::text[]))"
          " RETURNING e.kind, e.entity_id)"
          " UPDATE conflicts c SET status = 'resolved', resolution = 'client', resolved_at = $5::bigint FROM gone g"

@@ -6,6 +6,9 @@ ALTER TABLE booky.clocks ADD COLUMN previous bigint NOT NULL DEFAULT 0;
 -- Of what the parked operation asks, so that a repeat can be told from another operation under the same id.
 ALTER TABLE booky.queue ADD COLUMN hash bytea NOT NULL;
 
+-- The operation's conflictResolution and baseVersion.
+ALTER TABLE booky.queue ADD COLUMN policy text, ADD COLUMN base_at bigint;
+
 -- The state before each replacement, kept for retention.snapshots days.
 CREATE TABLE booky.snapshots (
     user_id  text COLLATE "C" NOT NULL,

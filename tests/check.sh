@@ -58,8 +58,21 @@ check_lists() { # the makefiles name every source, one by one
 }
 
 check_build() { # check_build NAME CONFIGURE_ARGUMENTS...
+    rm -f "$DIR/build-$1/complete"
     build "$@"
     make --no-print-directory -j"$JOBS" check TESTS=
+    touch complete
+}
+
+# build_enter NAME: into a build that is complete; never runs what an earlier one left.
+build_enter() {
+    cd "$DIR/build-$1"
+    [[ -f complete ]] || die "build-$1 failed"
+}
+
+check_install() {
+    build_enter san
+    stack_install san
 }
 
 export_test_environment() {
@@ -69,22 +82,23 @@ export_test_environment() {
     BOOKY_TEST_ADMIN_DSN=$(dsn postgres)
     BOOKY_TEST_DSN=$(dsn booky)
     export BOOKY_URL BOOKY_TEST_ADMIN_DSN BOOKY_TEST_DSN
+    export BOOKY_BIN=$RUN/inst/sbin/booky-sync
     export BOOKY_TEST_KEY=$RUN/keys.d/dev.hmac BOOKY_TEST_CA=$RUN/tls/cert.pem BOOKY_TEST_STATE=$RUN
 }
 
 check_unit() { # check_unit BUILD
-    cd "$DIR/build-$1"
+    build_enter "$1"
     srcdir=$ROOT UBSAN_OPTIONS=print_stacktrace=1 tests/unit/unit
 }
 
 check_db() { # check_db BUILD
     export_test_environment
-    cd "$DIR/build-$1"
+    build_enter "$1"
     tests/db/dbtest
 }
 
 check_valgrind() { # each test is a process of its own, whose exit code says whether valgrind found something
-    cd "$DIR/build-gcc"
+    build_enter gcc
     srcdir=$ROOT CK_DEFAULT_TIMEOUT=600 BOOKY_HISTORIES=100 valgrind --quiet --error-exitcode=99 --leak-check=full \
         --errors-for-leak-kinds=definite tests/unit/unit
 }
@@ -116,7 +130,7 @@ check_openapi() {
 }
 
 check_node() { # check_node FOLDER [TREE]
-    export_test_environment
+    if [[ -e $RUN/port ]]; then export_test_environment; fi
     cd "${2:-$ROOT}/$1"
     NO_COLOR=1 node --test --test-reporter=spec ./*.test.mjs
 }
@@ -196,6 +210,7 @@ check_server() { # what needs a running server
     step check "database tests, sanitizers" check_db san
     step node "http tests" check_node tests/http
     step node "http tests, faults of the database" check_node tests/http/faults
+    step node "pool tests" check_node tests/pool
     step node "nginx: large bodies, slow clients" check_node tests/nginx/large
     if ((NPM_READY)); then
         step node "contract: examples of the API description" check_node tests/contract "$DIR/contract"
@@ -204,9 +219,9 @@ check_server() { # what needs a running server
         FAILED=$((FAILED + 1))
     fi
     step one "nginx: published rate limit" check_rate_published
-    step node "nginx tests" check_node tests/nginx
+    step node "nginx: before the pool" check_node tests/nginx
     step one "nothing in the log of the pool" check_pool_log
-    step node "nginx tests, pool down" check_node tests/nginx/pool-down
+    step node "nginx: the pool is down" check_node tests/nginx/pool-down
     step one "systemd: socket activation" check_activation
 }
 
@@ -232,8 +247,10 @@ cmd_check() {
     step one "build: clang, -Werror" check_build clang CC=clang --enable-werror
     step one "build: gcc, sanitizers" check_build san CC=gcc --enable-werror --enable-sanitizers CFLAGS='-g -O1'
     step check "unit tests, sanitizers" check_unit san
-    step one "install" stack_install san
+    step one "install" check_install
     step one "nginx: the shipped files" check_nginx_files
+    step node "nginx: the shipped site" check_node tests/nginx/site
+    step node "monitoring: rules, dashboard, manual" check_node tests/monitoring
     step one "systemd: the units" check_units
     step one "start database, pool (sanitizers), nginx" stack_start 'fsync = off'
     if ((LAST_FAILED)); then

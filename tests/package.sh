@@ -34,7 +34,7 @@ expect() {
     else
         say "FAIL $name" >>"$RESULTS"
         say "FAIL $name: $*"
-        tail -n 40 <<<"$output" | sed 's/^/    | /'
+        tail -n 40 <<<"$output" | cut -c1-300 | sed 's/^/    | /'
     fi
 }
 
@@ -211,11 +211,12 @@ completes() { # completes LINE EXPECTED: what the shell offers at the end of LIN
 
 stage_boot() { # with systemd as the first process
     local now reply
+    trap '! grep -q ^FAIL "$RESULTS" || journalctl --no-pager -n 60 -u "booky-sync*"' EXIT
     listing >/package/listing
     must "install under systemd" apt install /package/booky-sync.deb
     expect "waits for a key: service" is "$(systemctl is-active booky-sync.service)" inactive
     expect "waits for a key: socket" is "$(systemctl is-active booky-sync.socket)" inactive
-    expect "nothing failed" is "$(systemctl --failed --no-legend 'booky-sync*')" ""
+    expect "nothing failed" is "$(systemctl list-units --failed --no-legend 'booky-sync*')" ""
 
     must "database, migrations, key" setup
     expect "settings stay private" is "$(owner_mode /etc/booky-sync/booky-sync.conf)" "root:booky-sync 640"
@@ -225,7 +226,7 @@ stage_boot() { # with systemd as the first process
     expect "runs as booky-sync" is "$(ps -o user= -p "$(systemctl show -p MainPID --value booky-sync)")" booky-sync
     must "nginx" site_enable
     must "health" healthy 10
-    expect "plain HTTP is sent to HTTPS" is "$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1/)" 308
+    expect "plain HTTP is sent to HTTPS" is "$(curl -s -o /dev/null -w '%{http_code}' -H 'Host: api.example.org' http://127.0.0.1/)" 308
 
     expect "no token: 401" has "$(call GET /api/sync/status)" '"error":"UNAUTHORIZED"'
     TOKEN=$(booky-sync token mint --user reader-1)
@@ -236,13 +237,14 @@ stage_boot() { # with systemd as the first process
     reply=$(call GET '/api/sync/changes?since=2020-01-01T00:00:00Z')
     expect "GET /changes" has "$reply" '"title":"The Dispossessed"'
 
+    expect "status" booky-sync status
     expect "reload" systemctl reload booky-sync
     expect "purge by its timer's service" systemctl start booky-sync-purge.service
     expect "a killed master comes back" crash_recovers
     expect "an upgrade loses no request" upgrade_lossless
     expect "an upgrade keeps the settings" grep -q '^dsn = dbname=booky user=booky$' /etc/booky-sync/booky-sync.conf
     expect "an upgrade keeps owners and modes" files_right
-    expect "nothing failed" is "$(systemctl --failed --no-legend 'booky-sync*')" ""
+    expect "nothing failed" is "$(systemctl list-units --failed --no-legend 'booky-sync*')" ""
 
     expect "completion: commands" completes 'booky-sync ch' check-config
     expect "completion: verbs" completes 'booky-sync conflicts ' '--help list resolve'
@@ -258,7 +260,6 @@ stage_boot() { # with systemd as the first process
     expect "purge leaves nothing" files_gone
     expect "purge leaves nothing under other names" diff /package/listing <(listing)
     expect "nginx can start without the site" nginx -t
-    ! grep -q ^FAIL "$RESULTS" || journalctl --no-pager -n 60 -u 'booky-sync*'
 }
 
 # ---- outside ----------------------------------------------------------------------------------------------------------
@@ -319,7 +320,9 @@ boot() {
 in_booted() { nsenter --target "$INIT" --mount --uts --ipc --net --pid --cgroup --root --wd "${INSIDE[@]}" "$@"; }
 
 boot_enter() { # boot_enter ROOT: runs as the first process of its namespaces, and becomes systemd
+    # Mount points of their own; over a /dev that is none, systemd would mount that of this machine.
     mount --rbind "$1" "$1"
+    mount --rbind "$1/dev" "$1/dev"
     mount -t proc proc "$1/proc"
     mount --bind "$1/proc/sys" "$1/proc/sys"
     mount -o remount,bind,ro "$1/proc/sys"
@@ -329,7 +332,11 @@ boot_enter() { # boot_enter ROOT: runs as the first process of its namespaces, a
     mount -t tmpfs -o mode=1777 tmpfs "$1/tmp"
     mount -t tmpfs -o mode=1777 tmpfs "$1/dev/shm"
     ip link set lo up
-    exec env -i container=other "PATH=$PATH" chroot "$1" /lib/systemd/systemd --log-target=console
+    # Not chroot, in which the units could have no user namespace.
+    cd "$1"
+    pivot_root . mnt
+    exec env -i container=other "PATH=$PATH" chroot . \
+        /bin/sh -c 'umount -l /mnt && exec /lib/systemd/systemd --log-target=journal'
 }
 
 finish() {

@@ -233,10 +233,11 @@ test('the outcome is the same in whatever order and batches the edits arrive', a
 
 test('an update that overtakes its create waits unseen, and shows when the rest arrives', async () => {
   const user = new User();
+  const { syncedAt } = await user.send([gone('tag', 't1')]);
   const early = await user.apply(patch('b1', { notes: 'first here' }, at(8)));
   assert.equal(early.status, 'success');
   assert.equal(early.incomplete, true);
-  assert.deepEqual((await user.pull()).changes, []);
+  for (const query of [undefined, `since=${syncedAt}`]) assert.deepEqual((await user.pull(query)).changes, []);
   assert.equal((await user.status()).conflicts, 1);
   const late = await user.apply(book('b1', { title: 'T', createdAt: '2020-01-01T00:00:00.000Z' }, at(9)));
   assert.equal(late.incomplete, undefined);
@@ -276,6 +277,17 @@ test('one rating per book, and one more for each other book', async () => {
   const rating = (id, bookId, minutes) => op('create', 'rating', id, { bookId, stars: 3 }, at(minutes));
   await user.send([rating('r1', 'b1', 9), rating('r2', 'b2', 9), rating('r3', 'b1', 8), rating('r4', 'b1', 7)]);
   assert.deepEqual((await user.pull()).changes.map(({ data }) => data.id).sort(), ['r2', 'r4']);
+});
+
+test('of two ratings of one time the one that was there stays, and within one request the later operation', async () => {
+  const rating = (id) => op('create', 'rating', id, { bookId: 'b1', stars: 3 }, at(9));
+  for (const [first, second] of [['r1', 'r2'], ['r2', 'r1']]) {
+    const [together, apart] = [new User(), new User()];
+    await together.send([rating(first), rating(second)]);
+    assert.deepEqual((await together.pull()).changes.map(({ data }) => data.id), [second]);
+    for (const id of [first, second]) await apart.apply(rating(id));
+    assert.deepEqual((await apart.pull()).changes.map(({ data }) => data.id), [first]);
+  }
 });
 
 test('the rating that gave way comes back with an edit that is later than the other', async () => {

@@ -166,6 +166,9 @@ test('an entity over the limit fails alone, at once or by growing', async () => 
     assert.match(results[i].message, new RegExp(`^operations\\[${i}\\]\\.data: .*limits\\.entity\\b.*\\b1048576\\b`));
     assert.equal(results[i].retryable, false);
   }
+  const { lastSync } = await one.status();
+  await one.apply(book('grows', { description: half }));
+  assert.equal((await one.status()).lastSync, lastSync, 'a refusal is no write');
 });
 
 // 415

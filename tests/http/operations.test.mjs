@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import test from 'node:test';
-import { User, ago, book, checkError, content, gone, literal, ms, op, patch, sql } from './lib.mjs';
+import { User, ago, book, checkError, content, gone, literal, ms, op, patch, sleep, sql } from './lib.mjs';
 
 const instant = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const titles = (pull) => Object.fromEntries(pull.changes.map(({ data }) => [data.id, data.title]));
@@ -35,6 +35,15 @@ test('no operations at all is a success that leaves no trace', async () => {
   const user = new User();
   assert.deepEqual((await user.send([])).results, []);
   assert.equal((await user.status()).lastSync, null);
+});
+
+test('a stamp is the time of the write', async () => {
+  const user = new User();
+  const first = ms((await user.send([book('b1')])).syncedAt);
+  await sleep(100);
+  const { syncedAt, serverTime } = await user.send([book('b2')]);
+  assert.ok(ms(syncedAt) >= first + 100);
+  assert.ok(ms(serverTime) >= ms(syncedAt) && ms(serverTime) < ms(syncedAt) + 5000);
 });
 
 test('each write of a user has a later stamp than the one before', async () => {

@@ -222,6 +222,17 @@ test('an operation that is sent to /operations while it waits is processed and m
   assert.equal((await owner.clear()).cleared, 2);
 });
 
+test('another operation under the id of one that waits fails, and the one that waits is not lost', async () => {
+  const owner = new Owner();
+  const waits = book('b1');
+  await owner.parked(waits);
+  const result = await owner.apply({ ...waits, data: { title: 'Other' } });
+  assert.deepEqual([result.status, result.error], ['failed', 'OPERATION_ID_REUSED']);
+  assert.deepEqual((await owner.pending()).map(({ id, attempts }) => [id, attempts]), [[waits.id, 0]]);
+  assert.equal((await owner.applyPending()).applied, 1);
+  assert.deepEqual(await owner.contents(), { 'book b1': { title: 'Book b1' } });
+});
+
 test('what was applied from the queue is a repeat when it comes to /operations, and the other way round', async () => {
   const owner = new Owner();
   const operation = book('b1');
@@ -306,15 +317,17 @@ test('an operation that failed succeeds later when what stood in its way is gone
 
 test('a longer queue is applied in parts of limits.operations', async () => {
   const owner = new Owner();
+  const { id } = await owner.parked(parkable(book('b1')));
   await sql(`INSERT INTO queue (user_id, operation_id, queued_at, made_at, type, kind, entity_id, hash, data)
-    SELECT ${literal(owner.id)}, 'op' || n, 1, n, 'create', 'tag', 't' || n, '\\x', json_build_object('name', n::text)
-    FROM generate_series(0, 1009) AS n`);
-  const first = await owner.applyPending();
-  assert.deepEqual([first.results.length, first.hasMore], [1000, true]);
-  assert.deepEqual([first.results[0].entityId, first.results[999].entityId], ['t0', 't999']);
-  const second = await owner.applyPending();
-  assert.deepEqual([second.results.length, second.hasMore], [10, false]);
-  assert.equal((await owner.status()).pendingOperations, 0);
+    SELECT user_id, 'op' || n, queued_at, made_at + n, type, kind, entity_id, hash, data
+    FROM queue, generate_series(1, 1009) AS n WHERE user_id = ${literal(owner.id)}`);
+  const ids = [id, ...Array.from({ length: 1009 }, (_, n) => `op${n + 1}`)];
+  for (const [from, to] of [[0, 1000], [1000, 1010], [1010, 1010]]) {
+    const reply = await owner.applyPending();
+    assert.deepEqual(reply.results.map((result) => result.id), ids.slice(from, to));
+    assert.deepEqual([reply.applied, reply.failed, reply.hasMore], [to - from, 0, to < 1010]);
+    assert.equal((await owner.status()).pendingOperations, 1010 - to);
+  }
 });
 
 // Marking and clearing

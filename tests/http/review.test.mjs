@@ -50,7 +50,8 @@ const both = { title: 'local', notes: 'local', genre: 'server', weight: 'local' 
 const server = { title: 'server', notes: 'server', genre: 'server' };
 const merged = { title: 'merged', notes: null };
 
-// Situation: its reason, and the live library after each decision (of a merge with `data`).
+// Situation: its reason, and the live library after each decision (of a merge with `data`); a decision that is not there
+// is refused, because it would leave the book incomplete.
 const decisions = {
   'an edit under manual': {
     reason: 'stale', data: merged,
@@ -63,7 +64,7 @@ const decisions = {
     reason: 'deleted', data: merged, keep_local: { 'book b1': both }, keep_server: {}, merge: { 'book b1': { ...server, ...merged } },
   },
   'an incomplete book': {
-    reason: 'incomplete', data: merged, keep_local: {}, keep_server: {}, merge: { 'book b1': { ...merged, weight: 'local' } },
+    reason: 'incomplete', data: merged, keep_server: {}, merge: { 'book b1': { ...merged, weight: 'local' } },
   },
   'a book from beyond the horizon': {
     reason: 'beyond_horizon', data: merged, keep_local: { 'book b1': { title: 'local', notes: 'local', weight: 'local' } },
@@ -85,6 +86,10 @@ for (const [situation, expected] of Object.entries(decisions))
       assert.deepEqual([conflict.reason, conflict.status, conflict.resolution], [expected.reason, 'open', null]);
       const { cursor } = await owner.pull();
       const body = { resolution, mergedData: resolution === 'merge' ? expected.data : undefined };
+      if (!expected[resolution]) {
+        checkInvalid(await owner.unchanged(() => owner.resolve(conflict.id, body)), 'resolution');
+        return;
+      }
       const reply = checkOk(await owner.resolve(conflict.id, body));
       assert.deepEqual([reply.conflict.id, reply.conflict.status, reply.conflict.resolution], [conflict.id, 'resolved', outcome]);
       assert.deepEqual(await owner.contents(), expected[resolution]);
@@ -93,15 +98,11 @@ for (const [situation, expected] of Object.entries(decisions))
       const { changes } = await owner.pull(`cursor=${cursor}`);
       const kind = conflict.entity;
       const shown = changes.find(({ type, data }) => type === kind && data.id === conflict.entityId);
-      if (expected.reason === 'incomplete' && resolution === 'keep_local') {
-        assert.equal(shown, undefined, 'what is still incomplete is not shown');
-      } else {
-        assert.ok(shown, 'other devices learn of the decision');
-        assert.equal(shown.data.updatedAt, reply.updatedAt);
-        assert.deepEqual(shown.data, reply.data);
-        assert.equal(shown.deleted, reply.deleted);
-        assert.equal(shown.deleted ?? false, !(`${kind} ${conflict.entityId}` in expected[resolution]));
-      }
+      assert.ok(shown, 'other devices learn of the decision');
+      assert.equal(shown.data.updatedAt, reply.updatedAt);
+      assert.deepEqual(shown.data, reply.data);
+      assert.equal(shown.deleted, reply.deleted);
+      assert.equal(shown.deleted ?? false, !(`${kind} ${conflict.entityId}` in expected[resolution]));
 
       const again = await owner.unchanged(async () => checkOk(await owner.resolve(conflict.id, body)));
       assert.deepEqual([again.conflict, again.updatedAt, again.data], [reply.conflict, reply.updatedAt, reply.data], 'idempotent');
@@ -214,6 +215,12 @@ for (const [name, [body, path]] of Object.entries(invalid))
   test(`400, and nothing is decided: ${name}`, async () => {
     checkInvalid(await waiting.owner.unchanged(() => waiting.owner.resolve(waiting.conflict.id, body)), path);
   });
+
+test('400: a merge that leaves an incomplete book incomplete', async () => {
+  const { owner, conflict } = await meet('an incomplete book');
+  const reply = await owner.unchanged(() => owner.resolve(conflict.id, { resolution: 'merge', mergedData: { genre: 'g' } }));
+  assert.match(checkInvalid(reply, 'mergedData').message, /title/);
+});
 
 test('413: a decision after which the entity would be over limits.entity', async () => {
   const half = 'x'.repeat(600_000);

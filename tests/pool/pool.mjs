@@ -105,38 +105,48 @@ export class User {
 
 // Load
 
-// `clients` clients of `pool` that send reads and writes one after the other until stop(). What failed is in `failures`,
-// the acknowledged operation ids in `written`. `accept` says which answers are no failure.
+// `clients` clients of `pool` that send reads and writes in turn, one after the other, until stop(). What failed is in
+// `failures`, the acknowledged operation ids in `written`, by user. With `retry` a write that is answered with 503 is sent
+// again under the same id.
 export class Load {
-  constructor(pool, { clients = 8, accept = (reply) => reply.status === 200, only } = {}) {
-    Object.assign(this, { pool, accept, only, requests: 0, failures: [], written: new Map(), replies: [], running: true });
+  constructor(pool, { clients = 8, retry = false } = {}) {
+    Object.assign(this, { pool, retry, requests: 0, retries: 0, failures: [], written: new Map(), running: true });
+    pool.loads.push(this);
     this.users = Array.from({ length: clients }, () => new User(pool));
     this.done = Promise.all(this.users.map((user) => this.client(user)));
   }
 
   async client(user) {
-    const written = [];
-    this.written.set(user.id, written);
-    for (let i = 0; this.running; i++) {
-      const operation = book(`b${i}`), writes = this.only ? this.only === 'write' : i % 2 === 0;
+    this.written.set(user.id, []);
+    for (let i = 0; this.running && this.failures.length < 5; i++) {
       try {
-        const reply = await (writes ? user.write([operation]) : user.read());
-        if (!this.accept(reply)) throw new Error(`${reply.status} ${reply.text}`);
-        if (writes && reply.status === 200) {
-          assert.equal(reply.json.results[0].status, 'success', reply.text);
-          written.push(operation.id);
-        }
+        await (i % 2 === 0 ? this.write(user, book(`b${i}`)) : this.read(user));
       } catch (error) {
-        this.failures.push(`${writes ? 'write' : 'read'} ${i}: ${error.code ?? ''} ${error.message}`);
-        if (this.failures.length > 20) return;
+        this.failures.push(`${i % 2 === 0 ? 'write' : 'read'} ${i}: ${error.code ?? ''} ${error.message}`);
       }
       this.requests++;
     }
   }
 
+  async read(user) {
+    const reply = await user.read();
+    if (reply.status !== 200) throw new Error(`${reply.status} ${reply.text}`);
+  }
+
+  async write(user, operation) {
+    let reply = await user.write([operation]);
+    for (let i = 0; this.retry && reply.status === 503 && i < 50; i++) {
+      this.retries++;
+      await sleep(100);
+      reply = await user.write([operation]);
+    }
+    if (reply.status !== 200 || reply.json.results[0].status !== 'success') throw new Error(`${reply.status} ${reply.text}`);
+    this.written.get(user.id).push(operation.id);
+  }
+
   async reach(count) {
     const from = this.requests;
-    await until(`${count} more requests`, () => this.requests - from >= count || this.failures.length > 20, 60);
+    await until(`${count} more requests`, () => this.requests - from >= count || this.failures.length > 0, 60);
   }
 
   async stop() {
@@ -147,7 +157,7 @@ export class Load {
   // Nothing failed, and the ledger and the books are those that were acknowledged, each once.
   async check() {
     await this.stop();
-    assert.deepEqual(this.failures, []);
+    assert.deepEqual(this.failures, [], this.pool.log().filter((row) => row.event !== 'request').slice(-30).map((row) => JSON.stringify(row)).join('\n'));
     const names = this.users.map((user) => `'${user.id}'`).join(',');
     const ledger = await sql(`SELECT user_id || ' ' || operation_id FROM booky.ledger WHERE user_id IN (${names})`);
     const written = [...this.written].flatMap(([user, ids]) => ids.map((id) => `${user} ${id}`));
@@ -173,6 +183,7 @@ export class Pool {
     this.keys = path.join(this.folder, 'keys.d');
     this.name = path.basename(this.folder);
     this.output = '';
+    this.loads = [];
     this.settings = {
       ...defaults, 'server.socket': this.socket, 'server.status_socket': this.statusSocket, 'auth.keys_dir': this.keys,
       'database.dsn': `${dsn} application_name=${this.name}`, 'database.admin_dsn': adminDsn, ...settings,
@@ -281,10 +292,17 @@ export class Pool {
     return lines.map((line) => JSON.parse(line.slice(3))).filter((row) => !event || row.event === event);
   }
 
+  // Waits for records of `event` whose message matches, and resolves to the last one.
+  logged(event, message = /^/) {
+    return until(`a record ${event} with ${message}: ${this.output.slice(-2000)}`, () => this.log(event).filter((row) => message.test(row.message ?? '')).at(-1));
+  }
+
   // Ends the pool and says what was wrong with it: exit code, sanitizers.
   async stop(name = 'SIGTERM') {
     if (isAlive(this.pid)) this.signal(name);
-    const end = await Promise.race([this.exited, sleep(30_000)]);
+    let patience;
+    const end = await Promise.race([this.exited, new Promise((resolve) => (patience = setTimeout(resolve, 30_000)))]);
+    clearTimeout(patience);
     if (!end) this.signal('SIGKILL');
     this.stopped = true;
     assert.ok(end, 'it did not stop within 30 s');
@@ -292,6 +310,7 @@ export class Pool {
   }
 
   async close() {
+    for (const load of this.loads) load.running = false;
     try {
       if (!this.child) return;
       if (!this.stopped) assert.deepEqual(await this.stop(), { code: 0, signal: null }, this.output.slice(-4000));

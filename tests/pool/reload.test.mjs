@@ -1,12 +1,13 @@
 // Reloads and replacements of the program: no request notices, and a bad configuration costs nothing.
 import assert from 'node:assert/strict';
-import { chmodSync, copyFileSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync, readlinkSync, renameSync, rmSync } from 'node:fs';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 
 import { request } from './fastcgi.mjs';
-import { Load, program, restarts, startPool, until, User } from './pool.mjs';
+import { Load, program, signal, startPool, until, User } from './pool.mjs';
 
 const config = async (pool) => (await request(pool.socket, { uri: '/api/sync/config' })).json;
 const requestsTotal = async (pool) => (await pool.metrics()).value('booky_sync_http_requests_total');
@@ -52,7 +53,7 @@ test('a reload with a bad value is refused, the log says where and why, and the 
   const pool = await startPool(t), before = await pool.workers();
   pool.configure({ 'limits.operations': 700, 'pool.workers': 5000 });
   await pool.reload('failed');
-  const [refused] = pool.log('reload');
+  const refused = await pool.logged('reload');
   assert.equal(refused.level, 'error');
   assert.ok(refused.message.includes(`${pool.conf}:${pool.lineOf('pool.workers')}: pool.workers: 5000 is above 1024 processes`), refused.message);
   assert.deepEqual(await pool.workers(), before);
@@ -67,7 +68,7 @@ test('a reload without a key folder is refused and costs no request', async (t) 
   const pool = await startPool(t), load = new Load(pool, { clients: 4 }), before = await pool.workers();
   pool.configure({ 'auth.keys_dir': `${pool.folder}/nowhere` });
   await pool.reload('failed');
-  assert.ok(pool.log('reload')[0].message.includes(`${pool.folder}/nowhere`), pool.output);
+  assert.ok((await pool.logged('reload')).message.includes(`${pool.folder}/nowhere`), pool.output);
   assert.deepEqual(await pool.workers(), before);
   await load.check();
   pool.configure({ 'auth.keys_dir': pool.keys });
@@ -75,26 +76,65 @@ test('a reload without a key folder is refused and costs no request', async (t) 
   assert.equal((await new User(pool).write()).status, 200);
 });
 
-test('a reload whose workers are not ready within pool.start_timeout is given up', async (t) => {
-  const pool = await startPool(t), load = new Load(pool, { clients: 4 }), before = await pool.workers(), good = pool.settings['database.dsn'];
-  // A listening socket that answers nothing: the workers wait for the server's greeting (connect_timeout is 5 s).
-  const net = await import('node:net'), silent = net.createServer(() => {});
+// Points the pool at a database server that accepts connections and says nothing, so that new workers do not get ready.
+async function silence(t, pool) {
+  const silent = net.createServer(() => {});
   await new Promise((resolve) => silent.listen(`${pool.folder}/.s.PGSQL.5432`, resolve));
   t.after(() => silent.close());
-  pool.configure({ 'database.dsn': `host=${pool.folder} user=nobody dbname=none`, 'pool.start_timeout': 1 });
+  pool.configure({ 'database.dsn': `host=${pool.folder} user=nobody dbname=none` });
+}
+
+test('a reload whose workers are not ready within pool.start_timeout is given up', async (t) => {
+  const pool = await startPool(t), load = new Load(pool, { clients: 4 }), before = await pool.workers(), good = pool.settings['database.dsn'];
+  pool.configure({ 'pool.start_timeout': 1 });
+  await silence(t, pool);
   await pool.reload('failed');
-  assert.match(pool.log('reload').at(-1).message, /pool\.start_timeout/);
+  await pool.logged('reload', /pool\.start_timeout/);
   await load.check();
-  assert.deepEqual(await pool.workers(), before);
+  assert.deepEqual((await pool.workers()).sort(), before.sort());
   pool.configure({ 'database.dsn': good, 'pool.start_timeout': 20 });
   await pool.reload();
+  assert.equal((await new User(pool).write()).status, 200);
 });
 
-test('a worker of the new generation that is killed aborts nothing but the reload', async (t) => {
-  const pool = await startPool(t);
-  await pool.reload();
+test('a reload is given up when a new worker dies, and the old ones stay', async (t) => {
+  const pool = await startPool(t), before = await pool.workers();
+  await silence(t, pool);
+  pool.signal('SIGHUP');
+  const [fresh] = await until('new workers', async () => {
+    const found = await pool.workers('starting');
+    return found.length === 4 && found;
+  });
+  signal(fresh, 'SIGKILL');
+  await until('the reload is given up', async () => (await pool.reloads()).failed === 1);
+  await pool.logged('reload', /new worker died/);
+  await until('the new ones are gone', async () => (await pool.workers()).length === 4);
+  assert.deepEqual((await pool.workers()).sort(), before.sort());
   assert.equal((await new User(pool).write()).status, 200);
-  assert.equal(await restarts(pool, 'reload'), 4);
+});
+
+test('SIGTERM in the middle of a reload ends both generations with exit code 0', async (t) => {
+  const pool = await startPool(t, { 'pool.drain_timeout': 1 });
+  await silence(t, pool);
+  pool.signal('SIGHUP');
+  await until('new workers', async () => (await pool.workers('starting')).length === 4);
+  assert.deepEqual(await pool.stop(), { code: 0, signal: null });
+});
+
+test('SIGUSR2 with a configuration or program that cannot start changes nothing', async (t) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'booky-pool-bin-')), binary = path.join(folder, 'booky-sync');
+  t.after(() => rmSync(folder, { recursive: true }));
+  copyFileSync(program, binary);
+  const pool = await startPool(t, {}, { binary }), before = await pool.workers();
+  pool.configure({ 'pool.workers': 0 });
+  pool.signal('SIGUSR2');
+  await pool.logged('pool', /not started anew.*pool\.workers: 0 is below 1/);
+  pool.configure({ 'pool.workers': 4 });
+  renameSync(binary, `${binary}.away`);
+  pool.signal('SIGUSR2');
+  await pool.logged('pool', /not started anew.*No such file/);
+  assert.deepEqual(await pool.workers(), before);
+  assert.equal((await new User(pool).write()).status, 200);
 });
 
 async function checkReplacement(t, pool, load, act) {
@@ -130,6 +170,5 @@ test('SIGUSR2 runs the new file after the program was replaced, and fails no req
   install();
   const pool = await startPool(t, {}, { binary });
   await checkReplacement(t, pool, new Load(pool), install);
-  const { readlinkSync } = await import('node:fs');
   assert.equal(readlinkSync(`/proc/${pool.pid}/exe`), binary, 'the new file runs, not the deleted one');
 });

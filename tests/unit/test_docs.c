@@ -18,7 +18,16 @@ typedef struct entry {
 
 static entry entries[256];
 static size_t entry_count;
-static char section[64];
+static char section[16];
+
+/* Copies `from` up to one of `ends` into to[size], which must have room. */
+static void copy(char *to, size_t size, const char *from, const char *ends)
+{
+    size_t len = strcspn(from, ends);
+    ck_assert_msg(len < size, "too long for this test: %s", from);
+    memcpy(to, from, len);
+    to[len] = '\0';
+}
 
 static FILE *open_document(const char *name)
 {
@@ -32,23 +41,21 @@ static FILE *open_document(const char *name)
     return f;
 }
 
-static entry *add_entry(const char *key, size_t len)
+/* `line` begins with the key. */
+static entry *add_entry(const char *line)
 {
     ck_assert_msg(entry_count < COUNT(entries), "too many settings for this test");
     entry *e = &entries[entry_count++];
     *e = (entry){0};
-    snprintf(e->name, sizeof e->name, "%s.%.*s", section, (int)len, key);
+    copy(e->name, sizeof e->name, section, "");
+    strcat(e->name, ".");
+    copy(e->name + strlen(e->name), sizeof e->name - strlen(e->name), line, " =\n");
     return e;
 }
 
-static void append(char *text, size_t size, const char *more)
+static void append(char *text, size_t size, const char *line)
 {
-    snprintf(text + strlen(text), size - strlen(text), "%s\n", more);
-}
-
-static void cut_line_end(char *line)
-{
-    line[strcspn(line, "\n")] = '\0';
+    copy(text + strlen(text), size - strlen(text), line, "");
 }
 
 /* "[section]", "# comment", ";key = default"; a comment belongs to the setting right below it. */
@@ -57,16 +64,15 @@ static void read_sample(void)
     FILE *f = open_document("examples/booky-sync.conf");
     char line[512], comment[2048] = "";
     while (fgets(line, sizeof line, f)) {
-        cut_line_end(line);
         if (*line == '#') append(comment, sizeof comment, line + 1);
-        else if (*line == '[') snprintf(section, sizeof section, "%.*s", (int)strcspn(line + 1, "]"), line + 1);
-        else if (*line) {
+        else if (*line == '[') copy(section, sizeof section, line + 1, "]");
+        else if (*line != '\n') {
             ck_assert_msg(*line == ';', "the sample sets something: %s", line);
             const char *equals = strchr(line, '=');
             ck_assert_msg(equals != NULL, "neither section, comment nor setting: %s", line);
-            entry *e = add_entry(line + 1, strcspn(line + 1, " ="));
-            snprintf(e->value, sizeof e->value, "%s", equals + 1 + strspn(equals + 1, " "));
-            snprintf(e->text, sizeof e->text, "%s", comment);
+            entry *e = add_entry(line + 1);
+            copy(e->value, sizeof e->value, equals + 1 + strspn(equals + 1, " "), "\n");
+            copy(e->text, sizeof e->text, comment, "");
         }
         if (*line != '#') *comment = '\0';
     }
@@ -81,12 +87,11 @@ static void read_manual(void)
     bool settings = false;
     entry *e = NULL;
     while (fgets(line, sizeof line, f)) {
-        cut_line_end(line);
-        if (strncmp(line, ".Sh ", 4) == 0) settings = strcmp(line, ".Sh SETTINGS") == 0;
+        if (strncmp(line, ".Sh ", 4) == 0) settings = strcmp(line, ".Sh SETTINGS\n") == 0;
         if (!settings) continue;
-        if (strncmp(line, ".Ss [", 5) == 0) snprintf(section, sizeof section, "%.*s", (int)strcspn(line + 5, "]"), line + 5);
-        else if (strncmp(line, ".It Cm ", 7) == 0) e = add_entry(line + 7, strlen(line + 7));
-        else if (strcmp(line, ".El") == 0) e = NULL;
+        if (strncmp(line, ".Ss [", 5) == 0) copy(section, sizeof section, line + 5, "]");
+        else if (strncmp(line, ".It Cm ", 7) == 0) e = add_entry(line + 7);
+        else if (strcmp(line, ".El\n") == 0) e = NULL;
         else if (e) append(e->text, sizeof e->text, line);
     }
     fclose(f);

@@ -1,0 +1,198 @@
+// The pool that does not answer, and clients that do not go on.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import net from 'node:net';
+import test, { after, before, beforeEach } from 'node:test';
+import { HOST, Site, checkError, sleep, until, values } from './lib.mjs';
+
+// Timeouts of one second instead of the shipped ones, which are given here so that a change of them is noticed.
+const changes = {
+  'fastcgi.conf': [['fastcgi_read_timeout    35s;', 'fastcgi_read_timeout 1s;']],
+  'server.conf': [
+    ['client_header_timeout      30s;', 'client_header_timeout 1s;'],
+    ['client_body_timeout        30s;', 'client_body_timeout 1s;'],
+  ],
+};
+
+let site; // one pool
+let twin; // two of them
+let alone; // none
+const sites = () => [site, twin, alone];
+before(async () => {
+  site = await Site.start({ changes });
+  twin = await Site.start({ pools: 2 });
+  alone = await Site.start({ pools: 0 });
+});
+after(async () => {
+  for (const each of sites()) await each?.stop();
+});
+beforeEach(() => {
+  for (const each of sites()) each.taken();
+});
+
+const body = '{"operations":[]}';
+const post = (where, options) => where.request('/api/sync/operations', { method: 'POST', body, ...options });
+
+function checkRetry(reply, status, message, id) {
+  const error = checkError(reply, status, 'SYNC_FAILED');
+  assert.match(error.message, message);
+  assert.equal(error.requestId, id);
+  assert.deepEqual(values(reply, 'retry-after'), ['2']);
+}
+
+const requests = ['/api/sync/operations', '/sync/full', '/api/health'].flatMap((target) => [[target, {}], [target, { method: 'POST', body }]]);
+const named = (where, id, [target, options]) => where.request(target, { headers: { 'x-request-id': id }, ...options });
+
+for (const request of requests) {
+  const name = `${request[1].method ?? 'GET'} ${request[0]}`;
+  test(`${name}: a worker that dies is a 502, and was asked once`, async () => {
+    site.pool.answer = () => 'die';
+    checkRetry(await named(site, 'worker-dies', request), 502, /restarting; retry/, 'worker-dies');
+    assert.equal(site.taken().length, 1);
+  });
+
+  test(`${name}: a socket that is not there is a 502`, async () => {
+    checkRetry(await named(alone, 'no-socket', request), 502, /restarting; retry/, 'no-socket');
+  });
+}
+
+test('a worker that never answers is a 504, and was asked once', async () => {
+  site.pool.answer = () => 'never';
+  const begun = performance.now();
+  for (const reply of await Promise.all(requests.map((request) => named(site, 'never-ends', request))))
+    checkRetry(reply, 504, /in time; retry/, 'never-ends');
+  assert.ok(performance.now() - begun > 900);
+  assert.equal(site.taken().length, requests.length);
+});
+
+test("a 503 of the application stays the application's", async () => {
+  site.pool.answer = ({ params }) => ({ status: 503, headers: { 'Retry-After': '7' }, body: JSON.stringify({ success: false, error: 'BUSY', requestId: params.HTTP_X_REQUEST_ID }) });
+  const reply = await post(site, { headers: { 'x-request-id': 'busy-12345' } });
+  assert.equal(reply.status, 503);
+  assert.deepEqual(reply.json, { success: false, error: 'BUSY', requestId: 'busy-12345' });
+  assert.deepEqual(values(reply, 'retry-after'), ['7']);
+  assert.deepEqual(values(reply, 'x-request-id'), ['busy-12345']);
+});
+
+test('a reply that is cut in the middle is not taken for a whole one', async () => {
+  site.pool.answer = () => ({ headers: { 'Content-Length': '1000' }, body: '{"changes":[' });
+  await assert.rejects(site.request('/api/sync/changes'), { code: 'ECONNRESET' });
+});
+
+test('what is no FastCGI reply is a 502', async () => {
+  site.pool.answer = () => ({ status: 'nonsense' });
+  checkError(await site.request('/api/sync/status'), 502, 'SYNC_FAILED');
+});
+
+// Which of two pools is asked first is nginx's matter, so whichever is asked first dies.
+const firstDies = (where, after) => {
+  let asked = 0;
+  for (const pool of where.pools) pool.answer = () => (++asked === 1 ? 'die' : after);
+};
+
+test('a POST that a dying worker has read is not sent a second time', async () => {
+  for (let i = 0; i < 6; i++) {
+    firstDies(twin, { body: '{}' });
+    checkError(await post(twin), 502, 'SYNC_FAILED');
+    assert.equal(twin.taken().length, 1);
+  }
+});
+
+test('a GET or a DELETE that a dying worker has read goes to the other one', async () => {
+  for (const options of [{}, { method: 'DELETE', body: '{"a":1}' }]) {
+    firstDies(twin, { body: '{}' });
+    const reply = await twin.request('/api/sync/devices/1', { ...options, headers: { 'x-request-id': 'repeated-1' } });
+    assert.equal(reply.status, 200);
+    const taken = twin.taken();
+    assert.equal(taken.length, 2);
+    for (const request of taken) assert.equal(request.params.HTTP_X_REQUEST_ID, 'repeated-1');
+    assert.equal(String(taken[0].body), String(taken[1].body));
+  }
+});
+
+test('a POST goes to the other pool where the first cannot be reached at all', async () => {
+  for (const pool of twin.pools) pool.answer = () => ({ body: '{}' });
+  await twin.pools[0].close();
+  assert.ok(!existsSync(twin.pools[0].file));
+  for (let i = 0; i < 6; i++) assert.equal((await post(twin)).status, 200);
+  assert.equal(twin.taken().length, 6);
+  twin.pools.shift();
+});
+
+// Opens a connection, sends the text and nothing more; resolves to what nginx says and the seconds until it closes.
+async function stall(text) {
+  const begun = performance.now();
+  const replies = await site.send(text);
+  return { replies, seconds: (performance.now() - begun) / 1000 };
+}
+
+const head = `POST /api/sync/operations HTTP/1.1\r\nHost: ${HOST}\r\nAuthorization: Bearer t\r\n`;
+const stalls = {
+  'before the first byte': '',
+  'in the request line': 'POST /api/sync/oper',
+  'in the header': head,
+  'before the body': `${head}Content-Length: 100\r\n\r\n`,
+  'in the body': `${head}Content-Length: 100\r\n\r\n{"operations"`,
+  'in a chunk': `${head}Transfer-Encoding: chunked\r\n\r\n20\r\n{"operations"`,
+  'before the last chunk': `${head}Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n`,
+};
+let begun = 0; // requests that the pool has seen something of
+beforeEach(() => (begun = site.pool.begun));
+
+test('a client that stops is cut off without a word, and the pool hears nothing', async () => {
+  await Promise.all(Object.entries(stalls).map(async ([name, text]) => {
+    const { replies, seconds } = await stall(text);
+    assert.deepEqual(replies, [], name);
+    assert.ok(seconds > 0.8 && seconds < 8, `${name}: after ${seconds} seconds`);
+  }));
+  assert.equal(site.pool.begun - begun, 0);
+});
+
+test('a header that comes byte by byte is cut off too: the time is that of the whole header', async () => {
+  const socket = await site.connect();
+  let closed = false;
+  socket.on('close', () => (closed = true)).on('error', () => {});
+  socket.resume();
+  const start = performance.now();
+  for (let i = 0; !closed && i < 100; i++) {
+    socket.write(i < head.length ? head[i] : 'x');
+    await sleep(100);
+  }
+  assert.ok(closed && performance.now() - start < 8000);
+  assert.equal(site.pool.begun - begun, 0);
+});
+
+test('a client that does not shake hands is cut off', async () => {
+  const socket = net.connect(site.port, '127.0.0.1');
+  const start = performance.now();
+  socket.resume();
+  await once(socket, 'close');
+  assert.ok(performance.now() - start < 8000);
+});
+
+for (const [name, framing] of [['with a length', 'Content-Length: 100\r\n\r\n{"operations"'], ['in chunks', 'Transfer-Encoding: chunked\r\n\r\n20\r\n{"operations"']]) {
+  test(`a client that goes away in the middle of a body ${name}: the pool hears nothing`, async () => {
+    const id = `goes-away-${framing.length}`;
+    const socket = await site.connect();
+    socket.end(`${head}X-Request-Id: ${id}\r\n${framing}`);
+    socket.resume();
+    await site.logged(id);
+    assert.equal(site.pool.begun - begun, 0);
+  });
+}
+
+test('a client that goes away while a worker works ends the connection of the worker', async () => {
+  let hung = 0;
+  site.pool.answer = () => {
+    hung++;
+    return 'never';
+  };
+  const socket = await site.connect();
+  socket.write(`GET /api/sync/status HTTP/1.1\r\nHost: ${HOST}\r\nX-Request-Id: gone-at-work\r\n\r\n`);
+  await until('the worker has it', () => hung);
+  socket.destroy();
+  const line = await site.logged('gone-at-work');
+  assert.equal(line.status, 499);
+  site.pool.answer = () => ({ body: '{}' });
+});

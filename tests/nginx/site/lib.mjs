@@ -1,0 +1,347 @@
+// What the tests of the shipped site share: an nginx of their own with booky-sync.conf as it is, but for ports,
+// certificates, sockets and log, and in place of the worker pool a FastCGI server that answers what a test wants.
+// Needs nginx and openssl; no server has to run and nothing is read from the environment.
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import http2 from 'node:http2';
+import https from 'node:https';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import tls from 'node:tls';
+import { fileURLToPath } from 'node:url';
+
+const shipped = fileURLToPath(new URL('../../../nginx/', import.meta.url));
+const env = { ...process.env, PATH: `${process.env.PATH}:/usr/local/sbin:/usr/sbin:/sbin` };
+
+export const HOST = 'api.example.org'; // as in booky-sync.conf
+export const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
+
+// Polls until `probe` gives something; fails after ten seconds.
+export async function until(what, probe) {
+  for (let i = 0; i < 200; i++) {
+    const found = await probe();
+    if (found) return found;
+    await sleep(50);
+  }
+  return assert.fail(`did not happen: ${what}`);
+}
+
+// The worker pool
+
+const BEGIN = 1, END = 3, PARAMS = 4, STDIN = 5, STDOUT = 6;
+
+function readParams(bytes) {
+  const params = {};
+  let at = 0;
+  const length = () => {
+    const long = bytes[at] & 0x80;
+    const value = long ? bytes.readUInt32BE(at) & 0x7fffffff : bytes[at];
+    at += long ? 4 : 1;
+    return value;
+  };
+  const text = (size) => bytes.toString('latin1', at, (at += size));
+  while (at < bytes.length) {
+    const [name, value] = [length(), length()];
+    params[text(name)] = text(value);
+  }
+  return params;
+}
+
+function record(type, content) {
+  const head = Buffer.from([1, type, 0, 1, 0, 0, 0, 0]);
+  head.writeUInt16BE(content.length, 4);
+  return Buffer.concat([head, content]);
+}
+
+// What the pool makes of a request when a test does not say: 200, and the request id as the application sends it.
+export const accept = ({ params }) => ({ body: JSON.stringify({ success: true, path: params.REQUEST_URI }) });
+
+// A FastCGI server. `answer` maps a request { params, body } to { status, headers, body }, or to 'die' (the connection
+// is closed without a reply) or 'never'. `requests` holds each one that was read to its end.
+export class Pool {
+  requests = [];
+  begun = 0;
+  answer = accept;
+  #open = new Set();
+
+  constructor(file) {
+    this.file = file;
+    this.server = net.createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket));
+  }
+
+  listen() {
+    return new Promise((resolve, reject) => this.server.on('error', reject).listen(this.file, resolve));
+  }
+
+  close() {
+    for (const socket of this.#open) socket.destroy();
+    return new Promise((resolve) => this.server.close(resolve));
+  }
+
+  #serve(socket) {
+    this.#open.add(socket);
+    socket.on('close', () => this.#open.delete(socket));
+    socket.on('error', () => {});
+    let rest = Buffer.alloc(0);
+    const parts = { [PARAMS]: [], [STDIN]: [] };
+    socket.on('data', (bytes) => {
+      rest = Buffer.concat([rest, bytes]);
+      while (rest.length >= 8 && rest.length >= 8 + rest.readUInt16BE(4) + rest[6]) {
+        const [type, size, padding] = [rest[1], rest.readUInt16BE(4), rest[6]];
+        const content = rest.subarray(8, 8 + size);
+        rest = rest.subarray(8 + size + padding);
+        if (type === BEGIN) this.begun++;
+        if (size) parts[type]?.push(content);
+        else if (type === STDIN) this.#reply(socket, { params: readParams(Buffer.concat(parts[PARAMS])), body: Buffer.concat(parts[STDIN]) });
+      }
+    });
+  }
+
+  async #reply(socket, request) {
+    this.requests.push(request);
+    const answer = await this.answer(request);
+    if (answer === 'never') return;
+    if (answer === 'die') {
+      socket.destroy();
+      return;
+    }
+    const { status = 200, headers = {}, body = '' } = answer;
+    const fields = { 'Content-Type': 'application/json', 'X-Request-Id': request.params.HTTP_X_REQUEST_ID, ...headers };
+    const head = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`).join('');
+    const bytes = Buffer.from(`Status: ${status}\r\n${head}\r\n${body}`);
+    for (let at = 0; at < bytes.length; at += 65535) socket.write(record(STDOUT, bytes.subarray(at, at + 65535)));
+    socket.end(Buffer.concat([record(STDOUT, Buffer.alloc(0)), record(END, Buffer.alloc(8))]));
+  }
+}
+
+// The site
+
+async function freePorts(count) {
+  const servers = Array.from({ length: count }, () => net.createServer());
+  const ports = [];
+  for (const server of servers) ports.push(await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server.address().port))));
+  for (const server of servers) await new Promise((resolve) => server.close(resolve));
+  return ports;
+}
+
+function certificate(folder, name, ...key) {
+  execFileSync('openssl', ['req', '-x509', '-nodes', '-newkey', ...key, '-days', '2', '-subj', `/CN=${HOST}`, '-addext', `subjectAltName=DNS:${HOST}`,
+    '-keyout', `${folder}/${name}.key`, '-out', `${folder}/${name}.crt`], { stdio: 'pipe' });
+  return [`ssl_certificate ${folder}/${name}.crt;`, `ssl_certificate_key ${folder}/${name}.key;`];
+}
+
+// Replaces in one file what must be there, so that a test cannot go on with a setting that has moved.
+function edit(file, changes) {
+  let text = readFileSync(file, 'utf8');
+  for (const [from, to] of changes) {
+    assert.ok(from instanceof RegExp ? from.test(text) : text.includes(from), `${from} in ${file}`);
+    text = text.replace(from, () => to);
+  }
+  writeFileSync(file, text);
+}
+
+export class Site {
+  // Options: `rate` names the rate file; `pools` is the number of sockets of the upstream (0: the socket is missing);
+  // `changes` maps a file of nginx/booky-sync to what is replaced in it: { 'server.conf': [[from, to]] }.
+  static async start(options) {
+    const site = new Site();
+    await site.#start(options);
+    return site;
+  }
+
+  async #start({ rate = 'rate-off', pools = 1, changes = {} } = {}) {
+    const folder = (this.folder = mkdtempSync(path.join(os.tmpdir(), 'booky-site-')));
+    process.on('exit', () => this.#remove());
+    cpSync(path.join(shipped, 'booky-sync'), `${folder}/booky-sync`, { recursive: true });
+    cpSync(path.join(shipped, 'booky-sync.conf'), `${folder}/site.conf`);
+    for (const [file, list] of Object.entries(changes)) edit(`${folder}/booky-sync/${file}`, list);
+
+    this.pools = Array.from({ length: pools }, (_, i) => new Pool(`${folder}/pool-${i}`));
+    this.status = new Pool(`${folder}/status`);
+    for (const pool of [...this.pools, this.status]) await pool.listen();
+    [this.pool] = this.pools;
+
+    [this.plain, this.port, this.proxied] = await freePorts(3);
+    const rsa = certificate(folder, 'rsa', 'rsa:2048');
+    const ec = certificate(folder, 'ec', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256');
+    this.ca = ['rsa', 'ec'].map((name) => readFileSync(`${folder}/${name}.crt`));
+    const sockets = pools ? this.pools.map((pool) => pool.file) : [`${folder}/missing`];
+    edit(`${folder}/site.conf`, [
+      ['listen 80;', `listen 127.0.0.1:${this.plain};`],
+      ['listen [::]:80;', ''],
+      ['listen 443 ssl http2;', `listen 127.0.0.1:${this.port} ssl http2;`],
+      // A second port, whose clients say where they come from (see `as` in request).
+      ['listen [::]:443 ssl http2;', `listen 127.0.0.1:${this.proxied} ssl http2 proxy_protocol; set_real_ip_from 127.0.0.0/8; real_ip_header proxy_protocol;`],
+      [/ssl_certificate .*/, `${rsa[0]} ${ec[0]}`],
+      [/ssl_certificate_key .*/, `${rsa[1]} ${ec[1]}`],
+      ['/var/log/nginx/booky-sync.log', `${folder}/access.log`],
+      ['include booky-sync/rate.conf;', `include booky-sync/${rate}.conf;`],
+      ['server unix:/run/booky-sync.sock max_fails=0;', sockets.map((file) => `server unix:${file} max_fails=0;`).join(' ')],
+      ['/run/booky-sync-status.sock', this.status.file],
+    ]);
+    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+    mkdirSync(`${folder}/tmp`);
+    writeFileSync(`${folder}/nginx.conf`, [
+      process.getuid() === 0 ? 'user root;' : '',
+      `daemon off; worker_processes 1; pid ${folder}/pid; error_log ${folder}/error.log warn; events { worker_connections 1024; }`,
+      `http { access_log off; ${temporary.map((name) => `${name}_temp_path ${folder}/tmp/${name};`).join(' ')} include site.conf; }`,
+    ].join('\n'));
+
+    let said = '';
+    this.nginx = spawn('nginx', ['-p', `${folder}/`, '-e', `${folder}/error.log`, '-c', `${folder}/nginx.conf`], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+    this.nginx.stderr.on('data', (text) => (said += text));
+    this.nginx.on('error', (error) => (said += error));
+    const ended = new Promise((resolve) => this.nginx.on('close', resolve));
+    this.ended = ended;
+    this.agent = new https.Agent({ keepAlive: true, maxSockets: 32 });
+    await until('nginx listens', () => {
+      assert.equal(this.nginx.exitCode, null, said);
+      return new Promise((resolve) => {
+        const socket = net.connect(this.port, '127.0.0.1', () => resolve(true)).on('error', () => resolve(false));
+        socket.on('connect', () => socket.destroy());
+      });
+    });
+  }
+
+  #remove() {
+    this.nginx?.kill('SIGTERM');
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  async stop() {
+    this.agent.destroy();
+    this.nginx.kill('SIGTERM');
+    await this.ended;
+    for (const pool of [...this.pools, this.status]) await pool.close();
+    this.#remove();
+  }
+
+  // What the pool was asked since the last call.
+  taken() {
+    return this.pools.flatMap((pool) => pool.requests.splice(0));
+  }
+
+  // Resolves to { status, headers, raw, bytes, text, json }; `raw` lists names and values as received, nothing is
+  // decoded. `from` is the address on this machine to call from, `as` the address that a proxy in front would name.
+  request(target, { method = 'GET', headers = {}, body, token, from, as } = {}) {
+    if (token) headers = { authorization: `Bearer ${token}`, ...headers };
+    if (body !== undefined) headers = { 'content-length': Buffer.byteLength(body), ...headers }; // node forgets it with DELETE
+    const agent = as ? this.#agentFor(as) : this.agent;
+    const place = { agent, host: '127.0.0.1', port: this.port, servername: HOST, ca: this.ca, localAddress: from };
+    return new Promise((resolve, reject) => {
+      const req = https.request({ ...place, method, path: target, headers: { host: HOST, ...headers }, timeout: 20_000 }, (res) => {
+        const chunks = [];
+        res.on('data', (chunk) => chunks.push(chunk));
+        res.on('error', reject);
+        res.on('end', () => {
+          const bytes = Buffer.concat(chunks);
+          resolve(parsed({ status: res.statusCode, headers: res.headers, raw: res.rawHeaders, bytes }));
+        });
+      });
+      req.on('timeout', () => req.destroy(new Error(`no answer from ${target} within 20 seconds`)));
+      req.on('error', reject);
+      req.end(body);
+    });
+  }
+
+  #agentFor(as) {
+    const agent = new https.Agent();
+    agent.createConnection = (_, done) => void this.connect({ as }).then((socket) => done(null, socket), done);
+    return agent;
+  }
+
+  // A TLS connection that has done its handshake.
+  connect({ as, ...options } = {}) {
+    return new Promise((resolve, reject) => {
+      let place = { host: '127.0.0.1', port: this.port };
+      if (as) {
+        place = { socket: net.connect(this.proxied, '127.0.0.1') };
+        place.socket.on('error', reject);
+        place.socket.write(`PROXY ${net.isIPv6(as) ? 'TCP6' : 'TCP4'} ${as} ${as} 4711 443\r\n`);
+      }
+      const socket = tls.connect({ ...place, servername: HOST, ca: this.ca, ...options }, () => resolve(socket));
+      socket.on('error', reject);
+    });
+  }
+
+  // Sends text as it is and resolves to all that comes back until nginx closes: a list of replies.
+  async send(text, options) {
+    const socket = await this.connect(options);
+    let reply = '';
+    socket.setEncoding('latin1');
+    socket.write(text);
+    const closed = await new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), 10_000);
+      socket.on('data', (chunk) => (reply += chunk));
+      socket.on('error', () => {});
+      socket.on('close', () => {
+        clearTimeout(timer);
+        resolve(true);
+      });
+    });
+    socket.destroy();
+    assert.ok(closed, `nginx keeps the connection open after ${JSON.stringify(reply.slice(0, 200))}`);
+    return replies(reply);
+  }
+
+  h2() {
+    return http2.connect(`https://${HOST}`, { createConnection: () => tls.connect({ host: '127.0.0.1', port: this.port, servername: HOST, ca: this.ca, ALPNProtocols: ['h2'] }) });
+  }
+
+  // The lines of the access log, each of which must be JSON.
+  log() {
+    return readFileSync(`${this.folder}/access.log`, 'utf8').split('\n').slice(0, -1).map((line) => {
+      try {
+        return JSON.parse(line);
+      } catch {
+        return assert.fail(`not JSON: ${line}`);
+      }
+    });
+  }
+
+  // Waits for the line with this request id.
+  logged(id) {
+    return until(`a line for ${id}`, () => this.log().find((line) => line.requestId === id));
+  }
+}
+
+function parsed(reply) {
+  reply.text = reply.bytes.toString();
+  try {
+    reply.json = JSON.parse(reply.text);
+  } catch {}
+  return reply;
+}
+
+function replies(text) {
+  const list = [];
+  while (text) {
+    const end = text.indexOf('\r\n\r\n');
+    assert.notEqual(end, -1, text);
+    const [first, ...lines] = text.slice(0, end).split('\r\n');
+    const raw = lines.flatMap((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]);
+    const headers = Object.fromEntries(lines.map((_, i) => [raw[2 * i].toLowerCase(), raw[2 * i + 1]]));
+    const length = end + 4 + Number(headers['content-length'] ?? 0);
+    list.push(parsed({ status: Number(first.split(' ')[1]), headers, raw, bytes: Buffer.from(text.slice(end + 4, length)) }));
+    text = text.slice(length);
+  }
+  return list;
+}
+
+// The values of a field, one for each line that carries it.
+export const values = (reply, name) => reply.raw.filter((_, i) => i % 2 === 1 && reply.raw[i - 1].toLowerCase() === name.toLowerCase());
+
+// An error that nginx gives itself, in the API's shape.
+export function checkError(reply, status, error) {
+  assert.equal(reply.status, status, reply.text);
+  assert.deepEqual(values(reply, 'content-type'), ['application/json']);
+  assert.deepEqual(values(reply, 'cache-control'), ['no-store']);
+  assert.deepEqual(values(reply, 'x-content-type-options'), ['nosniff']);
+  assert.deepEqual(Object.keys(reply.json), ['success', 'error', 'message', 'requestId']);
+  assert.equal(reply.json.success, false);
+  assert.equal(reply.json.error, error);
+  assert.deepEqual(values(reply, 'x-request-id'), [reply.json.requestId]);
+  return reply.json;
+}

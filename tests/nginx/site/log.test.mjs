@@ -1,0 +1,145 @@
+// The access log and the request id.
+import assert from 'node:assert/strict';
+import http2 from 'node:http2';
+import { readFileSync } from 'node:fs';
+import test, { after, before } from 'node:test';
+import { HOST, Site, checkError, until, values } from './lib.mjs';
+
+let site;
+before(async () => {
+  site = await Site.start({ changes: { 'server.conf': [['client_header_timeout      30s;', 'client_header_timeout 1s;']] } });
+});
+after(() => site?.stop());
+
+const random = /^[0-9a-f]{32}$/;
+let number = 0;
+const fresh = () => `log-test-${++number}`;
+
+// In the reply, in the body of an error, in the parameters of the worker and in the log stands the same id.
+async function checkEverywhere(reply, expected) {
+  const ids = values(reply, 'x-request-id');
+  assert.equal(ids.length, 1, String(ids));
+  if (expected instanceof RegExp) assert.match(ids[0], expected);
+  else assert.equal(ids[0], expected);
+  if (reply.json?.requestId) assert.equal(reply.json.requestId, ids[0]);
+  for (const { params } of site.taken()) assert.equal(params.HTTP_X_REQUEST_ID, ids[0]);
+  return ids[0];
+}
+
+test('a harmless id of the client is kept, exactly once', async () => {
+  for (const target of ['/api/sync/status', '/sync/full', '/nowhere']) {
+    for (const id of [fresh(), `8chars-${number % 10}`, `${'x'.repeat(62)}_${number % 10}`]) {
+      const reply = await site.request(target, { headers: { 'x-request-id': id } });
+      await checkEverywhere(reply, id);
+      assert.equal((await site.logged(id)).status, reply.status);
+    }
+  }
+  await checkEverywhere(await site.request('/api/health', { headers: { 'x-request-id': 'health-123' } }), 'health-123');
+});
+
+test('any other id is replaced by a random one', async () => {
+  for (const id of [undefined, '', 'short', 'x'.repeat(65), 'with blank', 'quote"12345', 'back\\slash', 'dots.12345', '{"json":1}', 'umlaut-\u00fc\u00fc\u00fc']) {
+    const headers = id === undefined ? {} : { 'x-request-id': id };
+    const kept = await checkEverywhere(await site.request('/api/sync/status', { headers }), random);
+    await site.logged(kept);
+    await checkEverywhere(await site.request('/nowhere', { headers }), random);
+  }
+});
+
+test('two ids are not let through', async () => {
+  const reply = await site.request('/api/sync/status', { headers: { 'X-Request-Id': ['first-12345', 'second-12345'] } });
+  const [id] = values(reply, 'x-request-id');
+  assert.equal(values(reply, 'x-request-id').length, 1);
+  const [{ params }] = site.taken();
+  assert.equal(params.HTTP_X_REQUEST_ID, id);
+  assert.ok(id === 'first-12345' || random.test(id), id);
+});
+
+test('a line says who, what, how it ended and how long it took', async () => {
+  const id = fresh();
+  const reply = await site.request('/api/sync/changes?since=2020-01-01T00:00:00Z', { token: 'anyone', headers: { 'x-request-id': id } });
+  const line = await site.logged(id);
+  assert.deepEqual(Object.keys(line), ['ts', 'requestId', 'ip', 'method', 'path', 'status', 'bytes', 'seconds', 'upstreamSeconds', 'limit']);
+  assert.ok(Math.abs(Date.parse(line.ts) - Date.now()) < 60_000);
+  assert.equal(line.ip, '127.0.0.1');
+  assert.equal(line.method, 'GET');
+  assert.equal(line.path, '/api/sync/changes');
+  assert.equal(line.status, 200);
+  assert.ok(line.bytes >= reply.bytes.length); // with the framing of chunks
+  assert.equal(typeof line.seconds, 'number');
+  assert.match(line.upstreamSeconds, /^\d+\.\d{3}$/);
+});
+
+test('neither tokens nor queries nor bodies are logged, however a request ends', async () => {
+  const secret = 'do-not-log-me';
+  const headers = { authorization: `Bearer ${secret}`, cookie: secret, referer: `https://${secret}`, 'user-agent': secret };
+  const ask = (target, options = {}) => site.request(target, { ...options, headers: { ...headers, ...options.headers } });
+  await ask(`/api/sync/changes?since=${secret}`);
+  await ask(`/api/sync/events?access_token=${secret}`);
+  await ask(`/nowhere?token=${secret}`);
+  await ask(`/api/sync/operations?${secret}`, { method: 'POST', body: secret });
+  await ask(`/api/sync/operations?${secret}`, { method: 'POST', headers: { 'content-length': 13 << 20 } });
+  await ask(`/api/sync/status?${secret}`, { headers: { 'x-long': 'x'.repeat(20000) } });
+  await ask(`/api/sync/status?${secret}${'x'.repeat(20000)}`);
+  site.pool.answer = () => 'die';
+  await ask(`/api/sync/status?${secret}`);
+  site.pool.answer = () => ({ body: '{}' });
+  await site.send(`GET /api/sync/status?${secret} HTTP/1.1\r\nAuthorization: Bearer ${secret}\r\n\r\n`); // no Host
+  await site.send(`GE<T /api/sync/status?${secret} HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+  const id = fresh();
+  await site.request('/nowhere', { headers: { 'x-request-id': id } });
+  await site.logged(id);
+  site.log();
+  assert.doesNotMatch(readFileSync(`${site.folder}/access.log`, 'utf8'), new RegExp(secret));
+});
+
+test('what a client makes up cannot break a line', async () => {
+  const odd = [`/api/sync/"quote`, `/api/sync/back\\slash`, `/api/sync/%0A%22`, `/api/sync/{"a":1}`, '/api/sync/\u00fc\u00ff', '/api/sync/\x7f', '/api/sync/%'];
+  for (const target of odd) await site.send(`GET ${target} HTTP/1.1\r\nHost: ${HOST}\r\nConnection: close\r\n\r\n`);
+  const id = fresh();
+  await site.request('/nowhere', { headers: { 'x-request-id': id } });
+  await site.logged(id);
+  const paths = new Set(site.log().map((line) => line.path));
+  for (const target of odd.slice(0, 4)) assert.ok(paths.has(target), target);
+});
+
+test('every line is JSON, also where a request has no end', async () => {
+  // A request that is no HTTP, one of HTTP/0.9, one that is cut off in its header.
+  await site.send('\x16\x03\x01 nonsense\r\n\r\n');
+  await site.send('GET /api/sync/status\r\n').catch(() => {}); // HTTP/0.9 has no header, so the reply cannot be read
+  await site.send('GET /api/sync/status HTTP/1.1\r\nHost: x');
+  const early = await site.connect();
+  early.end(`POST /api/sync/operations HTTP/1.1\r\nHost: ${HOST}\r\nContent-Len`);
+  early.resume();
+
+  // HTTP/2: streams that are reset before, while and after the body is sent, and a connection that vanishes.
+  site.pool.answer = () => 'never';
+  const client = site.h2();
+  client.on('error', () => {});
+  for (const part of [undefined, '{"half":']) {
+    for (const code of [http2.constants.NGHTTP2_CANCEL, http2.constants.NGHTTP2_PROTOCOL_ERROR]) {
+      const stream = client.request({ ':method': 'POST', ':path': '/api/sync/operations', 'x-request-id': 'h2-is-reset' });
+      stream.on('error', () => {});
+      if (part) stream.write(part);
+      await new Promise((resolve) => stream.once('ready', resolve));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      stream.close(code);
+    }
+  }
+  const last = client.request({ ':path': '/api/sync/status', 'x-request-id': 'h2-vanishes' });
+  last.on('error', () => {});
+  await until('the pool has the last one', () => site.taken().length);
+  client.destroy();
+  await site.logged('h2-vanishes');
+  await until('all resets are logged', () => site.log().filter((line) => line.requestId === 'h2-is-reset').length === 4);
+  site.pool.answer = () => ({ body: '{}' });
+  for (const line of site.log()) assert.ok(Number.isInteger(line.status) && line.requestId, JSON.stringify(line));
+});
+
+test('health, metrics and pool are not logged', async () => {
+  const id = fresh();
+  for (const target of ['/api/health', '/metrics', '/pool', '/ping']) await site.request(target, { headers: { 'x-request-id': 'not-logged' } });
+  checkError(await site.request('/nowhere', { headers: { 'x-request-id': id } }), 404, 'NOT_FOUND');
+  await site.logged(id);
+  assert.ok(!site.log().some((line) => line.requestId === 'not-logged'));
+});

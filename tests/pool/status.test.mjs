@@ -1,0 +1,168 @@
+// What the pool tells about itself: status page, ping, queue, metrics, `booky-sync status`.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import net from 'node:net';
+import test from 'node:test';
+
+import { request } from './fastcgi.mjs';
+import { book, mint, program, run, signal, startPool, until, User } from './pool.mjs';
+
+const pageNames = ['process manager', 'start time', 'start since', 'accepted conn', 'listen queue', 'listen queue len', 'idle processes',
+  'active processes', 'starting processes', 'total processes', 'max processes', 'max children reached', 'slow requests'];
+const processNames = ['pid', 'state', 'start since', 'requests', 'request duration', 'endpoint', 'request id'];
+
+test('the status page says the same as text and as JSON, with the workers when asked for in full', async (t) => {
+  const pool = await startPool(t), user = new User(pool);
+  await user.write(undefined, { headers: { 'X-Request-Id': 'status-page-1' } });
+  const text = await pool.page('/pool'), json = await pool.page('/pool?json'), full = await pool.page('/pool?full');
+  assert.match(text.headers['content-type'], /^text\/plain/);
+  assert.deepEqual([...text.text.matchAll(/^([^:\n]+): +(.*)$/gm)].map((m) => m[1]), pageNames);
+  assert.match(text.text, /^process manager: +static$/m);
+  assert.match(text.text, /^accepted conn: +1$/m);
+  assert.equal(json.headers['content-type'], 'application/json');
+  assert.deepEqual(Object.keys(json.json), pageNames);
+  assert.equal(json.json['accepted conn'], 1);
+  assert.equal(json.json['idle processes'], 4);
+  assert.ok(Math.abs(Date.parse(json.json['start time']) - Date.now()) < 60_000);
+  assert.equal(full.text.match(/^pid: +\d+$/gm).length, 4);
+  const { processes } = await pool.status();
+  assert.equal(processes.length, 4);
+  for (const row of processes) assert.deepEqual(Object.keys(row), processNames);
+  const served = processes.filter((row) => row.requests > 0);
+  assert.deepEqual(served.map((row) => [row['request id'], row.endpoint, row.state, row.requests]), [['status-page-1', 'operations', 'idle', 1]]);
+  assert.ok(served[0]['request duration'] > 0);
+  assert.doesNotMatch(full.text, new RegExp(`${user.id}|${user.token}`));
+});
+
+test('a request under way shows with its endpoint, id and age', async (t) => {
+  const pool = await startPool(t), user = new User(pool), release = await user.lock();
+  const reply = user.write(undefined, { headers: { 'X-Request-Id': 'under-way-1' } }), row = await pool.busy();
+  assert.equal(row.endpoint, 'operations');
+  await until('its id', async () => (await pool.busy())['request id'] === 'under-way-1');
+  const before = (await pool.busy())['request duration'];
+  assert.ok((await pool.busy())['request duration'] > before);
+  assert.equal((await pool.status())['active processes'], 1);
+  await release();
+  assert.equal((await reply).status, 200);
+});
+
+test('the ping answers, and what is no path is not found', async (t) => {
+  const pool = await startPool(t);
+  const ping = await pool.page('/ping');
+  assert.deepEqual([ping.status, ping.text], [200, 'pong\n']);
+  for (const uri of ['/', '/pool/', '/poolx', '/metric', '/api/health', '']) {
+    const reply = await request(pool.statusSocket, { uri });
+    assert.deepEqual([reply.status, reply.json.error], [404, 'NOT_FOUND'], uri);
+  }
+});
+
+test('connections that wait for a worker are counted as the listen queue, and none of them is lost', async (t) => {
+  const pool = await startPool(t, { 'pool.workers': 1, 'server.backlog': 77 }), [worker] = await pool.workers();
+  assert.equal((await pool.status())['listen queue'], 0);
+  signal(worker, 'SIGSTOP');
+  const replies = Array.from({ length: 5 }, () => request(pool.socket, { uri: '/api/health' }));
+  const status = await until('five wait', async () => {
+    const now = await pool.status();
+    return now['listen queue'] >= 5 && now;
+  });
+  assert.deepEqual([status['listen queue'], status['listen queue len']], [5, 77]);
+  const metrics = await pool.metrics();
+  assert.equal(metrics.value('booky_sync_listen_queue_length'), 5);
+  assert.equal(metrics.value('booky_sync_listen_queue_limit'), 77);
+  signal(worker, 'SIGCONT');
+  for (const reply of await Promise.all(replies)) assert.equal(reply.status, 200);
+  assert.equal((await pool.status())['listen queue'], 0);
+});
+
+test('a connection that says nothing or breaks off costs the pool nothing', async (t) => {
+  const pool = await startPool(t);
+  for (let i = 0; i < 8; i++) {
+    const connection = net.connect(pool.socket);
+    await new Promise((resolve) => connection.on('connect', resolve));
+    if (i % 2) connection.write(Buffer.from([1, 1, 0, 1, 0, 8, 0, 0, 0, 1]));
+    connection.destroy();
+  }
+  assert.equal((await new User(pool).write()).status, 200);
+  await until('all are idle', async () => (await pool.workers('idle')).length === 4);
+});
+
+test('`booky-sync status` shows pool and database, as text and as JSON, and fails when the pool is down', async (t) => {
+  const pool = await startPool(t), status = (...args) => run(program, ['status', ...args, '--config', pool.conf], { env: pool.env });
+  await new User(pool).write();
+  const text = (await status()).stdout;
+  assert.match(text, /^process manager: +static$/m);
+  assert.equal(text.match(/^pid: /gm).length, 4);
+  assert.match(text, /schema +users +entities +queued +review +conflicts/);
+  const json = JSON.parse((await status('--json')).stdout);
+  assert.equal(json.pool.processes.length, 4);
+  assert.ok(json.database[0].users >= 1 && json.database[0].entities >= 1, JSON.stringify(json.database));
+  await pool.stop();
+  const failed = await status('--json').then(() => assert.fail('it must fail'), (error) => error);
+  assert.equal(failed.code, 1);
+  assert.equal(JSON.parse(failed.stdout).pool, null);
+});
+
+const names = ['http_requests_total', 'http_request_duration_seconds', 'operations_total', 'conflicts_total', 'ledger_replays_total',
+  'queue_waiting', 'queue_review', 'conflicts_open', 'workers', 'workers_max', 'listen_queue_length', 'listen_queue_limit',
+  'worker_restarts_total', 'workers_max_reached_total', 'slow_requests_total', 'db_round_trips_total', 'db_connects_total', 'db_up',
+  'rate_limited_total', 'build_info', 'start_time_seconds', 'reloads_total'];
+
+test('the metrics are well-formed and add up', async (t) => {
+  const pool = await startPool(t), user = new User(pool), first = book('b1');
+  const older = { ...book('b1'), type: 'update', data: { title: 'Older' }, timestamp: new Date(Date.now() - 3_600_000).toISOString() };
+  for (const operations of [[first], [first], [older], [book('b2'), book('b3')], [{ ...book('b4'), entity: 'nothing' }]])
+    assert.equal((await user.write(operations)).status, 200);
+  assert.equal((await user.request({ method: 'POST', uri: '/api/sync/operations', body: '{' })).status, 400);
+  for (let i = 0; i < 3; i++) assert.equal((await user.read()).status, 200);
+  assert.equal((await request(pool.socket, { uri: '/api/sync/status' })).status, 401);
+  assert.equal((await request(pool.socket, { uri: '/nowhere' })).status, 404);
+  const metrics = await pool.metrics(), value = (name, labels) => metrics.value(`booky_sync_${name}`, labels);
+  for (const name of names) assert.match(metrics.text, new RegExp(`^# TYPE booky_sync_${name} \\w+$`, 'm'));
+
+  assert.equal(value('http_requests_total'), 11);
+  assert.equal(value('http_requests_total', { endpoint: 'operations', code: '200' }), 5);
+  assert.equal(value('http_requests_total', { endpoint: 'operations', code: '400' }), 1);
+  assert.equal(value('http_requests_total', { endpoint: 'status', code: '200' }), 3);
+  assert.equal(value('http_requests_total', { endpoint: 'status', code: '401' }), 1);
+  assert.equal(value('http_requests_total', { endpoint: 'none', code: '404' }), 1);
+  for (const [endpoint, count] of [['operations', 6], ['status', 4], ['none', 1]]) {
+    assert.equal(value('http_request_duration_seconds_count', { endpoint }), count);
+    assert.equal(value('http_request_duration_seconds_bucket', { endpoint, le: '+Inf' }), count);
+    assert.ok(value('http_request_duration_seconds_sum', { endpoint }) > 0);
+    const buckets = metrics.samples.filter((s) => s.name === 'booky_sync_http_request_duration_seconds_bucket' && s.labels.endpoint === endpoint);
+    buckets.forEach((bucket, i) => assert.ok(i === 0 || bucket.value >= buckets[i - 1].value, 'cumulative'));
+  }
+  assert.equal(value('operations_total', { type: 'create', outcome: 'success' }), 3);
+  assert.equal(value('operations_total', { type: 'update', outcome: 'success' }), 1);
+  assert.equal(value('operations_total', { outcome: 'duplicate' }), 1);
+  assert.equal(value('operations_total', { outcome: 'failed' }), 1);
+  assert.equal(value('operations_total'), 6);
+  assert.equal(value('conflicts_total', { resolution: 'server' }), 1);
+  assert.equal(value('conflicts_total'), 1);
+  assert.equal(value('ledger_replays_total'), 1);
+  assert.deepEqual(['idle', 'busy', 'starting'].map((state) => value('workers', { state })), [4, 0, 0]);
+  assert.deepEqual([value('workers_max'), value('db_up'), value('build_info'), value('rate_limited_total')], [4, 1, 1, 0]);
+  assert.ok(value('db_connects_total') >= 1 && value('db_connects_total') <= 4);
+  assert.ok(value('db_round_trips_total') >= 12);
+  assert.ok(Math.abs(value('start_time_seconds') - Date.now() / 1000) < 60);
+  for (const gauge of ['queue_waiting', 'queue_review', 'conflicts_open']) assert.ok(value(gauge) >= 0, gauge);
+});
+
+test('promtool finds nothing to say about the metrics', async (t) => {
+  if (await run('promtool', ['--version']).then(() => false, () => true)) return t.skip('promtool is not installed');
+  const pool = await startPool(t), user = new User(pool);
+  await user.write();
+  await user.read();
+  const check = spawn('promtool', ['check', 'metrics']), ended = new Promise((resolve) => check.on('close', resolve));
+  let said = '';
+  for (const from of [check.stdout, check.stderr]) from.on('data', (text) => (said += text));
+  check.stdin.end((await pool.metrics()).text);
+  return assert.deepEqual([await ended, said], [0, '']);
+});
+
+test('a token of a stranger is no entry in the metrics', async (t) => {
+  const pool = await startPool(t), user = new User(pool);
+  const reply = await user.read({ headers: { authorization: `Bearer ${mint(user.id).slice(0, -4)}AAAA` } });
+  assert.equal(reply.status, 401);
+  assert.doesNotMatch((await pool.metrics()).text, new RegExp(user.id));
+});
