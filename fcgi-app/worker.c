@@ -226,7 +226,8 @@ static void prepare_signals(sigset_t *while_waiting)
 static bool told_to_stop(void)
 {
     sigset_t pending;
-    return stopping || (sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGQUIT) == 1));
+    if (stopping || sigpending(&pending) != 0) return stopping;
+    return sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGQUIT) == 1;
 }
 
 void worker_loop(int listen_fd, bool (*handle_one)(FCGX_Request *fcgi, void *context), void *context)

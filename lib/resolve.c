@@ -13,6 +13,7 @@ typedef struct step {
     entity *e;
     merge_edit edit;
     int64_t sent_at; /* when the person made it; edit.at may be later, so that it wins */
+    bool knows; /* the sender knows what else the entity holds */
     entity_status status_before;
     const char *key_before;
 } step;
@@ -60,17 +61,34 @@ static void note(step *s, conflict_reason reason, const char *resolution, const 
     s->out->conflict = index;
 }
 
+static bool is_last_writer(const step *s)
+{
+    const char *device = s->r->device, *last = s->e->device;
+    return device == last || (device && last && strcmp(device, last) == 0);
+}
+
+static int64_t base_of(const step *s)
+{
+    return s->op->base != MERGE_NEVER ? s->op->base : s->r->last_sync;
+}
+
+/* A client skips a version it was told of. So it must be told the content too, unless it knows it: it wrote the version
+ * before, or has pulled it. A client that does not say which device it is may be any. */
+static bool sender_knows(const step *s)
+{
+    if (!s->e->known || s->e->touched) return true; /* new, or told with an earlier operation of this request */
+    return (s->r->device && is_last_writer(s)) || base_of(s) >= s->e->updated_at;
+}
+
 /* The conflict that `effect` shows (api.md, Conflict a, b, c); false when there is none. */
 static bool detect(const step *s, const merge_effect *effect, conflict_reason *reason)
 {
     const entity *e = s->e;
-    const char *device = s->r->device;
-    int64_t base = s->op->base != MERGE_NEVER ? s->op->base : s->r->last_sync;
-    bool same_device = device == e->device || (device && e->device && strcmp(device, e->device) == 0);
+    int64_t base = base_of(s);
     if (effect->late && e->status == ENTITY_DELETED && s->op->type == OPERATION_DELETE) return false;
     if (effect->late) *reason = s->op->type == OPERATION_DELETE ? CONFLICT_EDITED : CONFLICT_DELETED;
     else if (effect->lost > 0) *reason = CONFLICT_STALE;
-    else if (base != MERGE_NEVER && e->known && base < e->updated_at && !same_device && effect->differing > 0)
+    else if (base != MERGE_NEVER && e->known && base < e->updated_at && !is_last_writer(s) && effect->differing > 0)
         *reason = CONFLICT_BASE;
     else return false;
     return true;
@@ -209,7 +227,8 @@ static void apply(step *s, bool in_conflict, conflict_reason reason)
         s->out->show_data = true;
         note(s, reason, s->out->resolution, NULL, server_at, server_data);
     }
-    if (is_create && !unknown && !s->out->show_data) { /* a create that found more than it brought */
+    bool is_edit = s->op->type != OPERATION_DELETE;
+    if (is_edit && !unknown && (is_create || !s->knows) && !s->out->show_data) { /* there is more than it brought */
         strbuf now = STRBUF(s->r->a);
         merge_write(e->state, &now);
         s->out->show_data = strcmp(now.data, local_text(s)) != 0;
@@ -259,6 +278,7 @@ void resolve_operation(resolver *r, const operation *op, size_t number, const ch
         else e->dirty = true; /* its sender believes otherwise until it pulls this */
         return;
     }
+    s.knows = sender_knows(&s);
     e->touched = number + 1;
     apply(&s, in_conflict, reason);
     settle(&s);

@@ -124,7 +124,13 @@ CREATE FUNCTION booky.instant(value json) RETURNS timestamptz
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
     RETURN CASE json_typeof(value)
         WHEN 'number' THEN booky.instant((value #>> '{}')::bigint)
-        WHEN 'string' THEN (value #>> '{}')::timestamptz
+        -- In parts: PostgreSQL's own reading knows neither the year 0000 nor offsets beyond 15:59, and would round.
+        WHEN 'string' THEN (
+            SELECT (CASE WHEN t LIKE '0000%' THEN ('0004' || substr(t, 5, 15))::timestamp - interval '1461 days'
+                         ELSE left(t, 19)::timestamp END
+                    + coalesce(substring(t FROM '\.\d{1,3}'), '0')::float8 * interval '1 second'
+                    - coalesce(substring(t FROM '[+-]\d\d:\d\d$'), '00:00')::interval) AT TIME ZONE 'UTC'
+            FROM (SELECT value #>> '{}' AS t) AS x)
     END;
 
 CREATE VIEW booky.books AS

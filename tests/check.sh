@@ -8,6 +8,7 @@ COMPLETE=no
 LAST_FAILED=0
 NPM_READY=0
 STEP= # the process group of the step that runs
+STEP_LIMIT=1200 # seconds after which it hangs
 
 # step KIND NAME COMMAND...: KIND says where the number of cases comes from: `one` (the step is one case), `check` (the
 # lines of the library Check) or `node` (the summary of node's test runner). Shows the output of a step that fails.
@@ -21,6 +22,10 @@ step() {
     (set -e; "$@") >"$log" 2>&1 </dev/null &
     STEP=$!
     set +m
+    {
+        timeout "$STEP_LIMIT" tail -s 0.2 --pid=$STEP -f /dev/null ||
+            { say "Stopped after $STEP_LIMIT seconds." >>"$log" && kill -- "-$STEP"; }
+    } 9>&- &
     wait $STEP && status=0 || status=$?
     STEP=
     case $kind in

@@ -191,6 +191,20 @@ crash_recovers() {
     healthy 10
 }
 
+password_used() { # the database over TCP, with a password that systemd hands over, as booky-sync.service says
+    local dropin=/etc/systemd/system/booky-sync.service.d
+    runuser -u postgres -- psql -q -c "ALTER ROLE booky PASSWORD 'from-a-file'"
+    (umask 077 && say from-a-file >/etc/booky-sync/credentials/db-password)
+    mkdir $dropin
+    printf '[Service]\nLoadCredential=db-password:%s\n' /etc/booky-sync/credentials/db-password >$dropin/password.conf
+    sed -i -e 's/^dsn = /&host=127.0.0.1 /' -e 's,^;password_file =,password_file = /run/credentials/booky-sync.service/db-password,' \
+        /etc/booky-sync/booky-sync.conf
+    systemctl daemon-reload
+    systemctl restart booky-sync
+    rm -r $dropin
+    has "$(call GET '/api/sync/changes?since=2020-01-01T00:00:00Z')" '"title":"The Dispossessed"'
+}
+
 completes() { # completes LINE EXPECTED: what the shell offers at the end of LINE
     local reply
     reply=$(
@@ -209,9 +223,11 @@ completes() { # completes LINE EXPECTED: what the shell offers at the end of LIN
     is "$reply" "$2"
 }
 
+journal() { journalctl --no-pager -u 'booky-sync*' | grep -v '"event":"request"' | tail -n 60; }
+
 stage_boot() { # with systemd as the first process
     local now reply
-    trap '! grep -q ^FAIL "$RESULTS" || journalctl --no-pager -n 60 -u "booky-sync*"' EXIT
+    trap '! grep -q ^FAIL "$RESULTS" || journal' EXIT
     listing >/package/listing
     must "install under systemd" apt install /package/booky-sync.deb
     expect "waits for a key: service" is "$(systemctl is-active booky-sync.service)" inactive
@@ -226,7 +242,6 @@ stage_boot() { # with systemd as the first process
     expect "runs as booky-sync" is "$(ps -o user= -p "$(systemctl show -p MainPID --value booky-sync)")" booky-sync
     must "nginx" site_enable
     must "health" healthy 10
-    expect "plain HTTP is sent to HTTPS" is "$(curl -s -o /dev/null -w '%{http_code}' -H 'Host: api.example.org' http://127.0.0.1/)" 308
 
     expect "no token: 401" has "$(call GET /api/sync/status)" '"error":"UNAUTHORIZED"'
     TOKEN=$(booky-sync token mint --user reader-1)
@@ -237,7 +252,8 @@ stage_boot() { # with systemd as the first process
     reply=$(call GET '/api/sync/changes?since=2020-01-01T00:00:00Z')
     expect "GET /changes" has "$reply" '"title":"The Dispossessed"'
 
-    expect "status" booky-sync status
+    expect "plain HTTP is sent to HTTPS" is "$(curl -s -o /dev/null -w '%{http_code}' -H 'Host: api.example.org' http://127.0.0.1/)" 308
+    expect "status" runuser -u booky-sync -- booky-sync status
     expect "reload" systemctl reload booky-sync
     expect "purge by its timer's service" systemctl start booky-sync-purge.service
     expect "a killed master comes back" crash_recovers
@@ -245,6 +261,8 @@ stage_boot() { # with systemd as the first process
     expect "an upgrade keeps the settings" grep -q '^dsn = dbname=booky user=booky$' /etc/booky-sync/booky-sync.conf
     expect "an upgrade keeps owners and modes" files_right
     expect "nothing failed" is "$(systemctl list-units --failed --no-legend 'booky-sync*')" ""
+
+    expect "password from a credential" password_used
 
     expect "completion: commands" completes 'booky-sync ch' check-config
     expect "completion: verbs" completes 'booky-sync conflicts ' '--help list resolve'
@@ -336,7 +354,7 @@ boot_enter() { # boot_enter ROOT: runs as the first process of its namespaces, a
     cd "$1"
     pivot_root . mnt
     exec env -i container=other "PATH=$PATH" chroot . \
-        /bin/sh -c 'umount -l /mnt && exec /lib/systemd/systemd --log-target=journal'
+        /bin/sh -c 'umount -l /mnt && mount --make-rshared / && exec /lib/systemd/systemd --log-target=journal'
 }
 
 finish() {

@@ -59,10 +59,12 @@ test('the watchdog hears nothing of a pool whose workers are all stuck', async (
 });
 
 test('the pool takes both sockets from the manager, and keeps them over a new start', async (t) => {
-  if (await run('systemd-socket-activate', ['--version']).then(() => false, () => true)) return t.skip('systemd-socket-activate is not installed');
+  const missing = await run('systemd-socket-activate', ['--version']).then(() => false, () => true);
+  if (missing) return t.skip('systemd-socket-activate is not installed');
   const pool = new Pool();
   t.after(() => pool.close());
-  pool.command = ['systemd-socket-activate', ...(process.env.ASAN_OPTIONS ? ['-E', 'ASAN_OPTIONS'] : []), '-l', pool.socket, '-l', pool.statusSocket];
+  const environment = process.env.ASAN_OPTIONS ? ['-E', 'ASAN_OPTIONS'] : [];
+  pool.command = ['systemd-socket-activate', ...environment, '-l', pool.socket, '-l', pool.statusSocket];
   pool.launch();
   await until('the sockets', () => {
     try {

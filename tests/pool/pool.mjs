@@ -85,7 +85,8 @@ export class User {
   }
 
   request(options) {
-    return request(options.socket ?? this.pool.socket, { ...options, headers: { authorization: `Bearer ${this.token}`, ...options.headers } });
+    const headers = { authorization: `Bearer ${this.token}`, ...options.headers };
+    return request(options.socket ?? this.pool.socket, { ...options, headers });
   }
 
   read(options) {
@@ -99,7 +100,9 @@ export class User {
   // Makes the user's clock row and holds it; resolves to the function that releases it.
   async lock() {
     assert.equal((await this.write()).status, 200);
-    return lockClock(this.id);
+    const release = await lockClock(this.id);
+    this.pool.locks.push(release);
+    return release;
   }
 }
 
@@ -157,7 +160,8 @@ export class Load {
   // Nothing failed, and the ledger and the books are those that were acknowledged, each once.
   async check() {
     await this.stop();
-    assert.deepEqual(this.failures, [], this.pool.log().filter((row) => row.event !== 'request').slice(-30).map((row) => JSON.stringify(row)).join('\n'));
+    const events = this.pool.log().filter((row) => row.event !== 'request').slice(-30);
+    assert.deepEqual(this.failures, [], `${this.failures.join('\n')}\n${events.map((row) => JSON.stringify(row)).join('\n')}`);
     const names = this.users.map((user) => `'${user.id}'`).join(',');
     const ledger = await sql(`SELECT user_id || ' ' || operation_id FROM booky.ledger WHERE user_id IN (${names})`);
     const written = [...this.written].flatMap(([user, ids]) => ids.map((id) => `${user} ${id}`));
@@ -184,6 +188,7 @@ export class Pool {
     this.name = path.basename(this.folder);
     this.output = '';
     this.loads = [];
+    this.locks = [];
     this.settings = {
       ...defaults, 'server.socket': this.socket, 'server.status_socket': this.statusSocket, 'auth.keys_dir': this.keys,
       'database.dsn': `${dsn} application_name=${this.name}`, 'database.admin_dsn': adminDsn, ...settings,
@@ -256,7 +261,8 @@ export class Pool {
 
   async reloads() {
     const metrics = await this.metrics();
-    return { done: metrics.value('booky_sync_reloads_total', { outcome: 'done' }), failed: metrics.value('booky_sync_reloads_total', { outcome: 'failed' }) };
+    const count = (outcome) => metrics.value('booky_sync_reloads_total', { outcome });
+    return { done: count('done'), failed: count('failed') };
   }
 
   async page(uri) {
@@ -277,7 +283,7 @@ export class Pool {
   // Waits until one worker is busy in a request and resolves to its row of the status page.
   busy(count = 1) {
     return until(`${count} busy`, async () => {
-      const rows = (await this.status()).processes.filter((row) => row.state === 'busy');
+      const rows = (await this.status()).processes.filter((row) => row.state === 'busy' && row['request id']);
       return rows.length >= count && rows[0];
     });
   }
@@ -294,7 +300,8 @@ export class Pool {
 
   // Waits for records of `event` whose message matches, and resolves to the last one.
   logged(event, message = /^/) {
-    return until(`a record ${event} with ${message}: ${this.output.slice(-2000)}`, () => this.log(event).filter((row) => message.test(row.message ?? '')).at(-1));
+    const find = () => this.log(event).filter((row) => message.test(row.message ?? '')).at(-1);
+    return until(`a record ${event} with ${message}: ${this.output.slice(-2000)}`, find);
   }
 
   // Ends the pool and says what was wrong with it: exit code, sanitizers.
@@ -311,6 +318,7 @@ export class Pool {
 
   async close() {
     for (const load of this.loads) load.running = false;
+    for (const release of this.locks) await release();
     try {
       if (!this.child) return;
       if (!this.stopped) assert.deepEqual(await this.stop(), { code: 0, signal: null }, this.output.slice(-4000));

@@ -49,13 +49,23 @@ test('a worker that has served its share while a reload waits for the others doe
   await load.check();
 });
 
+test('a worker that is added in the middle of a reload does not spoil the reload', async (t) => {
+  const pool = await startPool(t, { 'pool.start_timeout': 5 }), before = await pool.reloads();
+  pool.signal('SIGHUP');
+  pool.signal('SIGTTIN');
+  await until('the end of the reload', async () => (await pool.reloads()).done === before.done + 1);
+  await until('five workers', async () => (await pool.workers('idle')).length === 5);
+  assert.equal((await pool.reloads()).failed, before.failed);
+});
+
 test('a reload with a bad value is refused, the log says where and why, and the next good one works', async (t) => {
   const pool = await startPool(t), before = await pool.workers();
   pool.configure({ 'limits.operations': 700, 'pool.workers': 5000 });
   await pool.reload('failed');
   const refused = await pool.logged('reload');
   assert.equal(refused.level, 'error');
-  assert.ok(refused.message.includes(`${pool.conf}:${pool.lineOf('pool.workers')}: pool.workers: 5000 is above 1024 processes`), refused.message);
+  const place = `${pool.conf}:${pool.lineOf('pool.workers')}`;
+  assert.ok(refused.message.includes(`${place}: pool.workers: 5000 is above 1024 processes`), refused.message);
   assert.deepEqual(await pool.workers(), before);
   assert.match(JSON.stringify(await config(pool)), /\b1000\b/);
   pool.configure({ 'pool.workers': 3 });
@@ -85,7 +95,8 @@ async function silence(t, pool) {
 }
 
 test('a reload whose workers are not ready within pool.start_timeout is given up', async (t) => {
-  const pool = await startPool(t), load = new Load(pool, { clients: 4 }), before = await pool.workers(), good = pool.settings['database.dsn'];
+  const pool = await startPool(t), load = new Load(pool, { clients: 4 });
+  const before = await pool.workers(), good = pool.settings['database.dsn'];
   pool.configure({ 'pool.start_timeout': 1 });
   await silence(t, pool);
   await pool.reload('failed');

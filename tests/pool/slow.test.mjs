@@ -26,7 +26,6 @@ test('a request over pool.request_timeout is answered with 503, applies nothing,
 test('a worker that does not answer the cancellation is killed and replaced', async (t) => {
   const pool = await startPool(t, { 'pool.request_timeout': 1, 'pool.workers': 2 });
   const user = new User(pool), release = await user.lock(), lost = user.write();
-  t.after(release);
   const { pid, 'request id': id } = await pool.busy();
   signal(pid, 'SIGSTOP');
   await assert.rejects(lost);

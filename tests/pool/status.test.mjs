@@ -36,9 +36,11 @@ test('the status page says the same as text and as JSON, with the workers when a
 
 test('a request under way shows with its endpoint, id and age', async (t) => {
   const pool = await startPool(t), user = new User(pool), release = await user.lock();
-  const reply = user.write(undefined, { headers: { 'X-Request-Id': 'under-way-1' } }), row = await pool.busy();
-  assert.equal(row.endpoint, 'operations');
-  await until('its id', async () => (await pool.busy())['request id'] === 'under-way-1');
+  const reply = user.write(undefined, { headers: { 'X-Request-Id': 'under-way-1' } });
+  await until('endpoint and id', async () => {
+    const row = await pool.busy();
+    return row['request id'] === 'under-way-1' && row.endpoint === 'operations';
+  });
   const before = (await pool.busy())['request duration'];
   assert.ok((await pool.busy())['request duration'] > before);
   assert.equal((await pool.status())['active processes'], 1);

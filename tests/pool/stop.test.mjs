@@ -21,8 +21,9 @@ for (const name of ['SIGTERM', 'SIGQUIT'])
   });
 
 test('SIGINT does not wait for a request under way', async (t) => {
-  const pool = await startPool(t), user = new User(pool), release = await user.lock(), reply = user.write();
-  t.after(release);
+  const pool = await startPool(t), user = new User(pool);
+  await user.lock();
+  const reply = user.write();
   await pool.busy();
   const from = Date.now(), workers = childrenOf(pool.pid);
   const [end] = await Promise.all([pool.stop('SIGINT'), assert.rejects(reply)]);
@@ -32,8 +33,9 @@ test('SIGINT does not wait for a request under way', async (t) => {
 });
 
 test('a second SIGTERM ends at once', async (t) => {
-  const pool = await startPool(t), user = new User(pool), release = await user.lock(), reply = user.write();
-  t.after(release);
+  const pool = await startPool(t), user = new User(pool);
+  await user.lock();
+  const reply = user.write();
   await pool.busy();
   pool.signal('SIGTERM');
   await sleep(500);
@@ -42,8 +44,8 @@ test('a second SIGTERM ends at once', async (t) => {
 });
 
 test('a request that takes longer than pool.drain_timeout does not hold up the end', async (t) => {
-  const pool = await startPool(t, { 'pool.drain_timeout': 1 }), user = new User(pool), release = await user.lock();
-  t.after(release);
+  const pool = await startPool(t, { 'pool.drain_timeout': 1 }), user = new User(pool);
+  await user.lock();
   const reply = user.write();
   await pool.busy();
   const from = Date.now();

@@ -11,6 +11,7 @@ import os from 'node:os';
 import path from 'node:path';
 import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
+import { Pool } from './pool.mjs';
 
 const shipped = fileURLToPath(new URL('../../../nginx/', import.meta.url));
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/local/sbin:/usr/sbin:/sbin` };
@@ -28,95 +29,8 @@ export async function until(what, probe) {
   return assert.fail(`did not happen: ${what}`);
 }
 
-// The worker pool
-
-const BEGIN = 1, END = 3, PARAMS = 4, STDIN = 5, STDOUT = 6;
-
-function readParams(bytes) {
-  const params = {};
-  let at = 0;
-  const length = () => {
-    const long = bytes[at] & 0x80;
-    const value = long ? bytes.readUInt32BE(at) & 0x7fffffff : bytes[at];
-    at += long ? 4 : 1;
-    return value;
-  };
-  const text = (size) => bytes.toString('latin1', at, (at += size));
-  while (at < bytes.length) {
-    const [name, value] = [length(), length()];
-    params[text(name)] = text(value);
-  }
-  return params;
-}
-
-function record(type, content) {
-  const head = Buffer.from([1, type, 0, 1, 0, 0, 0, 0]);
-  head.writeUInt16BE(content.length, 4);
-  return Buffer.concat([head, content]);
-}
-
-// What the pool makes of a request when a test does not say: 200, and the request id as the application sends it.
-export const accept = ({ params }) => ({ body: JSON.stringify({ success: true, path: params.REQUEST_URI }) });
-
-// A FastCGI server. `answer` maps a request { params, body } to { status, headers, body }, or to 'die' (the connection
-// is closed without a reply) or 'never'. `requests` holds each one that was read to its end.
-export class Pool {
-  requests = [];
-  begun = 0;
-  answer = accept;
-  #open = new Set();
-
-  constructor(file) {
-    this.file = file;
-    this.server = net.createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket));
-  }
-
-  listen() {
-    return new Promise((resolve, reject) => this.server.on('error', reject).listen(this.file, resolve));
-  }
-
-  close() {
-    for (const socket of this.#open) socket.destroy();
-    return new Promise((resolve) => this.server.close(resolve));
-  }
-
-  #serve(socket) {
-    this.#open.add(socket);
-    socket.on('close', () => this.#open.delete(socket));
-    socket.on('error', () => {});
-    let rest = Buffer.alloc(0);
-    const parts = { [PARAMS]: [], [STDIN]: [] };
-    socket.on('data', (bytes) => {
-      rest = Buffer.concat([rest, bytes]);
-      while (rest.length >= 8 && rest.length >= 8 + rest.readUInt16BE(4) + rest[6]) {
-        const [type, size, padding] = [rest[1], rest.readUInt16BE(4), rest[6]];
-        const content = rest.subarray(8, 8 + size);
-        rest = rest.subarray(8 + size + padding);
-        if (type === BEGIN) this.begun++;
-        if (size) parts[type]?.push(content);
-        else if (type === STDIN) this.#reply(socket, { params: readParams(Buffer.concat(parts[PARAMS])), body: Buffer.concat(parts[STDIN]) });
-      }
-    });
-  }
-
-  async #reply(socket, request) {
-    this.requests.push(request);
-    const answer = await this.answer(request);
-    if (answer === 'never') return;
-    if (answer === 'die') {
-      socket.destroy();
-      return;
-    }
-    const { status = 200, headers = {}, body = '' } = answer;
-    const fields = { 'Content-Type': 'application/json', 'X-Request-Id': request.params.HTTP_X_REQUEST_ID, ...headers };
-    const head = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`).join('');
-    const bytes = Buffer.from(`Status: ${status}\r\n${head}\r\n${body}`);
-    for (let at = 0; at < bytes.length; at += 65535) socket.write(record(STDOUT, bytes.subarray(at, at + 65535)));
-    socket.end(Buffer.concat([record(STDOUT, Buffer.alloc(0)), record(END, Buffer.alloc(8))]));
-  }
-}
-
-// The site
+// An interrupted run takes its nginx along (see #remove).
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
 
 async function freePorts(count) {
   const servers = Array.from({ length: count }, () => net.createServer());
@@ -287,7 +201,8 @@ export class Site {
   }
 
   h2() {
-    return http2.connect(`https://${HOST}`, { createConnection: () => tls.connect({ host: '127.0.0.1', port: this.port, servername: HOST, ca: this.ca, ALPNProtocols: ['h2'] }) });
+    const place = { host: '127.0.0.1', port: this.port, servername: HOST, ca: this.ca, ALPNProtocols: ['h2'] };
+    return http2.connect(`https://${HOST}`, { createConnection: () => tls.connect(place) });
   }
 
   // The lines of the access log, each of which must be JSON.

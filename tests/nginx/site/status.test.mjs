@@ -36,7 +36,6 @@ for (const target of targets) {
       for (const name of [undefined, 'x-forwarded-for', 'x-real-ip', 'forwarded', 'x-client-ip', 'true-client-ip', 'x-forwarded-host', 'host']) {
         const value = name === 'forwarded' ? 'for=127.0.0.1' : '127.0.0.1';
         const reply = await site.request(target, { as, headers: name ? { [name]: value } : {} });
-        if (name === 'host') checkNoHsts(reply);
         const body = checkError(reply, 404, 'NOT_FOUND');
         assert.deepEqual({ ...body, requestId: '' }, { ...unknown, requestId: '' }, 'as any path that is unknown');
       }
@@ -44,8 +43,6 @@ for (const target of targets) {
     assert.deepEqual(asked(), []);
   });
 }
-
-const checkNoHsts = (reply) => assert.equal(reply.headers['strict-transport-security'], undefined);
 
 test('the reply does not tell whether the pool is up', async () => {
   const down = await Site.start();
@@ -73,8 +70,9 @@ test('no other spelling reaches the socket of the pool', async () => {
 });
 
 test('the address that the pool is told is that of the connection', async () => {
-  for (const [place, address] of [[{}, '127.0.0.1'], [{ from: '127.0.0.9' }, '127.0.0.9'], [{ as: '198.51.100.7' }, '198.51.100.7'], [{ as: '2001:db8::1' }, '2001:db8::1']]) {
+  const places = [{}, { from: '127.0.0.9' }, { as: '198.51.100.7' }, { as: '2001:db8::1' }];
+  for (const place of places) {
     await site.request('/api/sync/status', { ...place, headers: { 'x-forwarded-for': '203.0.113.9' } });
-    assert.equal(site.taken()[0].params.REMOTE_ADDR, address);
+    assert.equal(site.taken()[0].params.REMOTE_ADDR, place.as ?? place.from ?? '127.0.0.1');
   }
 });
