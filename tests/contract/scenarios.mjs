@@ -175,7 +175,8 @@ export const scenarios = {
   applyPending: {
     applied: async (s) => {
       await growing(s);
-      await queue(s, { ...parked, data: { subtitle: 'An Ambiguous Utopia' } });
+      await s.send([edit('op-107', '09:10', 'create', 'book', 'book-1', { title: 'Tehanu' })]);
+      await queue(s, { ...parked, entityId: 'book-1', data: { subtitle: 'The Last Book of Earthsea' } });
     },
   },
   markSynced: {

@@ -217,7 +217,7 @@ test('words that the server uses are those of the document', () => {
   assert.deepEqual(schemas.ConflictReason.enum, reasons);
   for (const reason of reasons) assert.ok(api.includes(`\`${reason}\``), reason);
   assert.deepEqual(schemas.OperationType.enum, array('lib/operation.c', 'types'));
-  assert.deepEqual(schemas.Operation.properties.conflictResolution.enum, [...array('lib/operation.c', 'names'), null]);
+  assert.deepEqual(schemas.Operation.properties.conflictResolution.enum, [...array('lib/operation.c', 'policies'), null]);
   assert.deepEqual(schemas.ResolveRequest.properties.resolution.enum, array('lib/review.c', 'choices'));
   assert.deepEqual(schemas.Resolution.enum, array('lib/review.c', 'resolutions'));
   const statuses = array('lib/batch.c', 'names');

@@ -288,6 +288,11 @@ export class Pool {
     });
   }
 
+  // Waits until all workers are idle: a client has its answer a moment before the worker says so.
+  idle() {
+    return until('all workers are idle', async () => (await this.status())['idle processes'] === this.settings['pool.workers']);
+  }
+
   async metrics() {
     return new Metrics((await this.page('/metrics')).text);
   }

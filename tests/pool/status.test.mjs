@@ -14,6 +14,7 @@ const processNames = ['pid', 'state', 'start since', 'requests', 'request durati
 test('the status page says the same as text and as JSON, with the workers when asked for in full', async (t) => {
   const pool = await startPool(t), user = new User(pool);
   await user.write(undefined, { headers: { 'X-Request-Id': 'status-page-1' } });
+  await pool.idle();
   const text = await pool.page('/pool'), json = await pool.page('/pool?json'), full = await pool.page('/pool?full');
   assert.match(text.headers['content-type'], /^text\/plain/);
   assert.deepEqual([...text.text.matchAll(/^([^:\n]+): +(.*)$/gm)].map((m) => m[1]), pageNames);
@@ -85,7 +86,7 @@ test('a connection that says nothing or breaks off costs the pool nothing', asyn
     connection.destroy();
   }
   assert.equal((await new User(pool).write()).status, 200);
-  await until('all are idle', async () => (await pool.workers('idle')).length === 4);
+  await pool.idle();
 });
 
 test('`booky-sync status` shows pool and database, as text and as JSON, and fails when the pool is down', async (t) => {
@@ -118,6 +119,7 @@ test('the metrics are well-formed and add up', async (t) => {
   for (let i = 0; i < 3; i++) assert.equal((await user.read()).status, 200);
   assert.equal((await request(pool.socket, { uri: '/api/sync/status' })).status, 401);
   assert.equal((await request(pool.socket, { uri: '/nowhere' })).status, 404);
+  await pool.idle();
   const metrics = await pool.metrics(), value = (name, labels) => metrics.value(`booky_sync_${name}`, labels);
   for (const name of names) assert.match(metrics.text, new RegExp(`^# TYPE booky_sync_${name} \\w+$`, 'm'));
 
