@@ -29,6 +29,12 @@ int cmd_serve(int argc, char **argv)
     if (!cmd_load_conf(&path, c)) return CMD_CONFIG;
     token_keys *keys = token_keys_load(c, fault, sizeof fault);
     listeners l;
-    if (!keys || !listen_open(c, &l, fault, sizeof fault)) return fprintf(stderr, "booky-sync: %s\n", fault), CMD_CONFIG;
+    if (!keys || !listen_open(c, &l, fault, sizeof fault)) {
+        fprintf(stderr, "booky-sync: %s\n", fault);
+        token_keys_free(keys);
+        conf_free(c);
+        free(c);
+        return CMD_CONFIG;
+    }
     return pool_run(c, keys, &l, path, (char *const[]){"booky-sync", "serve", path ? "--config" : NULL, (char *)path, NULL});
 }

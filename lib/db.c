@@ -26,7 +26,8 @@ struct db {
     int64_t retry_at_us, backoff_ms;
     uint64_t round_trips, connects;
     const volatile sig_atomic_t *interrupt;
-    const char *slowest;
+    int64_t sent_us;   /* when the round trip was sent */
+    char slowest[160]; /* the statements of the slowest round trip */
     int64_t slowest_us;
 };
 
@@ -146,12 +147,12 @@ void db_interrupt(db *d, const volatile sig_atomic_t *flag)
 const char *db_slowest(const db *d, int64_t *us)
 {
     *us = d->slowest_us;
-    return d->slowest;
+    return *d->slowest ? d->slowest : NULL;
 }
 
 void db_watch_reset(db *d)
 {
-    d->slowest = NULL;
+    *d->slowest = '\0';
     d->slowest_us = 0;
 }
 
@@ -294,6 +295,7 @@ void db_flush(db *d)
 {
     if (!d->conn) return;
     d->deadline_us = clock_monotonic_us() + (d->conf->statement_timeout + DEADLINE_MARGIN_MS) * 1000;
+    d->sent_us = clock_monotonic_us();
     d->round_trips++;
     if (PQpipelineSync(d->conn) != 1 || PQflush(d->conn) < 0) {
         fail_lost(d, "sending");
@@ -356,12 +358,19 @@ static bool end_statement(db *d)
     return ok;
 }
 
-static void watch(db *d, sql_id id, int64_t from)
+/* Notes the slowest round trip. The server sends the results of a pipeline all at once, so which of its statements took the
+ * time cannot be told; those that only frame the others are left out. */
+static void watch(db *d)
 {
-    int64_t us = clock_monotonic_us() - from;
-    if (us <= d->slowest_us) return;
+    int64_t us = clock_monotonic_us() - d->sent_us;
+    if (d->taken > 1 || us <= d->slowest_us) return;
     d->slowest_us = us;
-    d->slowest = sql_statements[id].name;
+    *d->slowest = '\0';
+    for (int i = 0; i < d->count; i++) {
+        size_t used = strlen(d->slowest);
+        if (d->sent[i] <= SQL_IDENTIFY) continue;
+        snprintf(d->slowest + used, sizeof d->slowest - used, "%s%s", used ? "+" : "", sql_statements[d->sent[i]].name);
+    }
 }
 
 rc db_take(db *d, arena *a, PGresult **result)
@@ -373,9 +382,8 @@ rc db_take(db *d, arena *a, PGresult **result)
         return d->failed;
     }
     sql_id id = d->sent[d->taken++];
-    int64_t from = clock_monotonic_us();
     PGresult *r = next_result(d, &ok);
-    watch(d, id, from);
+    watch(d);
     if (!r) {
         fail_lost(d, "waiting");
         return d->failed;

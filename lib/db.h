@@ -99,7 +99,8 @@ bool db_lost(const db *d);
 /* While *flag is set, waiting for the server ends: the running statement is cancelled and the connection dropped. */
 void db_interrupt(db *d, const volatile sig_atomic_t *flag);
 
-/* The statement that was waited for longest since db_watch_reset, and how long; NULL when there was none. */
+/* The round trip that was waited for longest since db_watch_reset, as its statements' names with a plus between, and how long;
+ * NULL when there was none. */
 const char *db_slowest(const db *d, int64_t *us);
 void db_watch_reset(db *d);
 

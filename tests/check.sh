@@ -91,6 +91,16 @@ export_test_environment() {
     export BOOKY_TEST_KEY=$RUN/keys.d/dev.hmac BOOKY_TEST_CA=$RUN/tls/cert.pem BOOKY_TEST_STATE=$RUN
 }
 
+# The stack, with a key of each kind. The private halves are for the tests.
+check_start() {
+    local kid
+    install -d -m 700 "$RUN/private"
+    [[ -s $RUN/private/rs.pem ]] || openssl genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$RUN/private/rs.pem"
+    [[ -s $RUN/private/es.pem ]] || openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$RUN/private/es.pem"
+    for kid in rs es; do openssl pkey -in "$RUN/private/$kid.pem" -pubout -out "$RUN/keys.d/$kid.pem"; done
+    stack_start 'fsync = off'
+}
+
 check_unit() { # check_unit BUILD
     build_enter "$1"
     srcdir=$ROOT UBSAN_OPTIONS=print_stacktrace=1 tests/unit/unit
@@ -257,7 +267,7 @@ cmd_check() {
     step node "nginx: the shipped site" check_node tests/nginx/site
     step node "monitoring: rules, dashboard, manual" check_node tests/monitoring
     step one "systemd: the units" check_units
-    step one "start database, pool (sanitizers), nginx" stack_start 'fsync = off'
+    step one "start database, pool (sanitizers), nginx" check_start
     if ((LAST_FAILED)); then
         say "No server: the tests of database, http and nginx cannot run."
         FAILED=$((FAILED + 1))
