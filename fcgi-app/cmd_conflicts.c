@@ -7,9 +7,11 @@
 
 static const char help[] =
     "usage: booky-sync conflicts list [--user USER] [--status open|resolved] [--json] [--config FILE]\n"
-    "       booky-sync conflicts resolve USER ID keep_local|keep_server|merge [--data JSON] [--config FILE]\n\n"
+    "       booky-sync conflicts resolve USER ID keep_local|keep_server|merge [--data JSON]\n"
+    "                                    [--base VERSION] [--config FILE]\n\n"
     "list shows the conflict log, newest first, of one user or of all. resolve decides one as POST /conflicts/ID/resolve\n"
-    "does; merge wants the merged members in --data.\n";
+    "does; merge wants the merged members in --data. When the entity has moved on since, --base names the version (its\n"
+    "updatedAt) that was looked at.\n";
 
 static int list(const conf *c, const char *user, const char *status, bool json)
 {
@@ -30,13 +32,14 @@ static int list(const conf *c, const char *user, const char *status, bool json)
     return r ? CMD_OK : CMD_FAILED;
 }
 
-static int resolve(const conf *settings, char **words, const char *data)
+static int resolve(const conf *settings, char **words, const char *data, const char *base)
 {
     call c;
     if (!cmd_call_begin(&c, settings, words[0])) return CMD_FAILED;
     strbuf body = STRBUF(c.a), reply = STRBUF(c.a);
     strbuf_putc(&body, '{');
     json_write_member(&body, "resolution", words[2]);
+    if (base) json_write_member(&body, "baseVersion", base);
     if (data) {
         json_write_name(&body, "mergedData");
         strbuf_puts(&body, data);
@@ -54,17 +57,19 @@ int cmd_conflicts(int argc, char **argv)
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'}, {"user", required_argument, NULL, 'u'},
         {"status", required_argument, NULL, 's'}, {"data", required_argument, NULL, 'd'},
+        {"base", required_argument, NULL, 'b'},
         {"json", no_argument, NULL, 'j'},         {"help", no_argument, NULL, 'h'},
         {0}};
     static conf c; /* its strings live until the process ends */
-    const char *path = NULL, *user = NULL, *status = NULL, *data = NULL;
+    const char *path = NULL, *user = NULL, *status = NULL, *data = NULL, *base = NULL;
     bool json = false;
-    for (int option; (option = getopt_long(argc, argv, "c:u:s:d:jh", options, NULL)) != -1;) {
+    for (int option; (option = getopt_long(argc, argv, "c:u:s:d:b:jh", options, NULL)) != -1;) {
         if (option == 'h') return fputs(help, stdout) < 0;
         else if (option == 'c') path = optarg;
         else if (option == 'u') user = optarg;
         else if (option == 's') status = optarg;
         else if (option == 'd') data = optarg;
+        else if (option == 'b') base = optarg;
         else if (option == 'j') json = true;
         else return CMD_USAGE;
     }
@@ -73,5 +78,5 @@ int cmd_conflicts(int argc, char **argv)
     if (status && strcmp(status, "open") != 0 && strcmp(status, "resolved") != 0) lists = resolves = false;
     if (!lists && !resolves) return fputs(help, stderr), CMD_USAGE;
     if (!cmd_load_conf(&path, &c)) return CMD_CONFIG;
-    return lists ? list(&c, user, status, json) : resolve(&c, argv + optind + 1, data);
+    return lists ? list(&c, user, status, json) : resolve(&c, argv + optind + 1, data, base);
 }

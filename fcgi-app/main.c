@@ -51,12 +51,7 @@ bool cmd_load_conf(const char **path, conf *c)
         fprintf(stderr, "booky-sync: %s\n", fault);
         return false;
     }
-    static const struct {
-        const char *name;
-        log_level level;
-    } levels[] = {{"error", LOG_LEVEL_ERROR}, {"warn", LOG_LEVEL_WARN}, {"info", LOG_LEVEL_INFO}, {"debug", LOG_LEVEL_DEBUG}};
-    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
-        if (strcmp(c->log_level, levels[i].name) == 0) log_set_level(levels[i].level);
+    log_set_level_name(c->log_level);
     return true;
 }
 

@@ -106,8 +106,9 @@ static int run_child(pool *p, int slot, int generation)
 {
     const conf *c = conf_of(p, generation);
     const token_keys *keys = c == p->conf ? p->keys : p->next_keys;
-    if (slot < 0) return report_run(c, p->listeners, p->board, NULL);
-    return worker_run(c, keys, p->listeners->requests, p->board, &p->board->slots[slot]);
+    log_set_level_name(c->log_level);
+    if (slot < 0) return report_run(c, p->listeners, p->board);
+    return worker_run(c, keys, p->listeners->requests, p->board, &p->board->slots[slot], c != p->conf);
 }
 
 /* `slot` < 0: the reporter. */
@@ -365,6 +366,7 @@ static void go_on_reloading(pool *p)
     p->next_conf = NULL;
     p->next_keys = NULL;
     p->generation = fresh;
+    log_set_level_name(p->conf->log_level);
     log_event(LOG_LEVEL_INFO, "reload", "done, %d workers", target(p, p->conf));
     end_reload(p, RELOAD_DONE);
 }

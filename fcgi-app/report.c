@@ -223,10 +223,9 @@ static bool handle(FCGX_Request *fcgi, void *context)
     return true;
 }
 
-int report_run(const conf *c, const listeners *l, board *b, board_slot *slot)
+int report_run(const conf *c, const listeners *l, board *b)
 {
     reporter r = {.conf = c, .listeners = l, .arena = arena_new(), .db = db_new(c), .board = b};
-    (void)slot;
     worker_loop(l->status, handle, &r);
     db_free(r.db);
     arena_free(r.arena);

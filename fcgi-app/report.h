@@ -7,6 +7,6 @@
 #include "listen.h"
 
 /* Serves /ping, /pool (text; ?json, ?full) and /metrics until told to stop. Returns the exit code of the process. */
-int report_run(const conf *c, const listeners *l, board *b, board_slot *slot);
+int report_run(const conf *c, const listeners *l, board *b);
 
 #endif

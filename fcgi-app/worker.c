@@ -126,6 +126,8 @@ static const struct stage {
     {"reply", stage_reply, true},      {"log", stage_log, true},
 };
 
+enum { RETRY_MS = 100 };
+
 enum { STAGES = sizeof stages / sizeof *stages };
 
 static void run_stage(request *r, const struct stage *stage)
@@ -246,14 +248,15 @@ void worker_loop(int listen_fd, bool (*handle_one)(FCGX_Request *fcgi, void *con
     FCGX_Free(&fcgi, 1);
 }
 
-int worker_run(const conf *c, const token_keys *keys, int listen_fd, board *b, board_slot *slot)
+int worker_run(const conf *c, const token_keys *keys, int listen_fd, board *b, board_slot *slot, bool patient)
 {
     worker w = {.conf = c, .keys = keys, .arena = arena_new(), .db = db_new(c), .board = b, .slot = slot};
     srand((unsigned)getpid());
     if (c->max_requests > 0) /* give or take a tenth, so that they are not all replaced at once */
         w.share = (uint64_t)(c->max_requests - c->max_requests / 10 + rand() % (c->max_requests / 5 + 1));
     db_interrupt(w.db, &cancelled);
-    db_ready(w.db); /* if the database is away now, requests will say so */
+    while (db_ready(w.db) != RC_OK && patient && !told_to_stop()) poll(NULL, 0, RETRY_MS);
+    /* If the database is away now, requests will say so. */
     atomic_store(&slot->stage, STAGE_IDLE);
     worker_loop(listen_fd, handle, &w);
     db_free(w.db);

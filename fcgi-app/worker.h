@@ -12,7 +12,8 @@ struct FCGX_Request;
  * (SIGTERM or SIGQUIT, after the current request). */
 void worker_loop(int listen_fd, bool (*handle)(struct FCGX_Request *fcgi, void *context), void *context);
 
-/* Serves requests until it is told to stop or has served its share. Returns the exit code of the process. */
-int worker_run(const conf *c, const token_keys *keys, int listen_fd, board *b, board_slot *slot);
+/* Serves requests until it is told to stop or has served its share. With `patient` it is ready only once it has a database
+ * connection: another generation still serves. Returns the exit code of the process. */
+int worker_run(const conf *c, const token_keys *keys, int listen_fd, board *b, board_slot *slot, bool patient);
 
 #endif

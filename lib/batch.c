@@ -366,6 +366,7 @@ static void tally_results(batch *b)
         log_str("entity", op->kind ? op->kind->name : NULL);
         log_str("entityId", op->entity_id);
         log_str("status", outcomes[status]);
+        if (status == OUTCOME_FAILED) log_str("message", b->outcomes[i].message);
         log_end();
     }
     conflict_tally(&b->r.log, b->c);

@@ -95,11 +95,11 @@ PGconn *db_connect(const char *dsn, const char *password_file, const char *optio
 {
     char password[1024] = "";
     if (*password_file && !conf_read_secret(password_file, password, sizeof password, fault, fault_size)) return NULL;
-    const char *names[] = {"dbname",           "fallback_application_name", "client_encoding", "connect_timeout",
-                           "keepalives_idle",  "keepalives_interval",       "keepalives_count", "tcp_user_timeout",
-                           "options",          *password ? "password" : NULL, NULL};
-    const char *values[] = {dsn,  "booky-sync", "UTF8", "5", "30", "10", "3", "10000",
-                            options, password,     NULL};
+    /* What stands before dbname is a default that the DSN may change; what stands behind goes before it. */
+    const char *names[] = {"fallback_application_name", "connect_timeout",  "keepalives_idle", "keepalives_interval",
+                           "keepalives_count",          "tcp_user_timeout", "dbname",          "client_encoding",
+                           "options",                   *password ? "password" : NULL, NULL};
+    const char *values[] = {"booky-sync", "5", "30", "10", "3", "10000", dsn, "UTF8", options, password, NULL};
     PGconn *conn = PQconnectdbParams(names, values, 1);
     explicit_bzero(password, sizeof password);
     if (PQstatus(conn) == CONNECTION_OK) return conn;

@@ -10,6 +10,8 @@
 
 enum { LINE = 8192, STRING = 1024, TAIL = 2 /* "}\n" */ };
 
+static const char *const level_names[] = {[LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARN] = "warn", [LOG_LEVEL_INFO] = "info", [LOG_LEVEL_DEBUG] = "debug"};
+
 static log_level threshold = LOG_LEVEL_INFO;
 static char line[LINE];
 static size_t used;
@@ -18,6 +20,12 @@ static bool open_event, full;
 void log_set_level(log_level level)
 {
     threshold = level;
+}
+
+void log_set_level_name(const char *name)
+{
+    for (size_t i = 0; i < sizeof level_names / sizeof *level_names; i++)
+        if (level_names[i] && strcmp(level_names[i], name) == 0) threshold = (log_level)i;
 }
 
 /* Adds a whole piece or nothing, so that a cut event is still valid JSON. */
@@ -48,12 +56,11 @@ void log_begin(log_level level, const char *event)
 {
     open_event = level <= threshold;
     if (!open_event) return;
-    static const char *const names[] = {[3] = "error", [4] = "warn", [6] = "info", [7] = "debug"};
     char now[CLOCK_TEXT];
     used = 0;
     full = false;
     used = (size_t)snprintf(line, LINE, "<%d>{\"ts\":\"%s\",\"level\":\"%s\",\"event\":\"%s\",\"pid\":%d", (int)level,
-                            clock_format(clock_now(), now), names[level], event, (int)getpid());
+                            clock_format(clock_now(), now), level_names[level], event, (int)getpid());
 }
 
 void log_str(const char *name, const char *value)

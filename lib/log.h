@@ -9,6 +9,9 @@ typedef enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARN = 4, LOG_LEVEL_INFO
 /* Events of a level above `level` are dropped. */
 void log_set_level(log_level level);
 
+/* The same by name, as in the setting log.level: error, warn, info or debug. */
+void log_set_level_name(const char *name);
+
 /* Starts an event named `event`; the log_* calls that follow add members to it, log_end writes it with one write().
  * Strings are escaped here and nowhere else, cut at 1,024 bytes; an event is cut at 8 KiB. Not thread-safe. */
 void log_begin(log_level level, const char *event);

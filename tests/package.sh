@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # The Debian package, from the sources to its purge. Builds it in a fresh Debian 12 and holds lintian against it; installs
 # it in another fresh one; starts that one with systemd, in namespaces of its own and without a network; sets the server
-# up as README.Debian says and sends requests through nginx with TLS; upgrades, removes and purges the package.
+# up as docs/operations.md says and sends requests through nginx with TLS; upgrades, removes and purges the package.
 #
 # For root on Debian 12, with debootstrap and iproute2: tests/package.sh [CACHE]
-# Prints what failed, and one line with the numbers. CACHE is a folder to keep the fresh Debian in for the next run.
+# CACHE is a folder to keep the fresh Debian in for the next run. Prints what failed, and one line with the numbers; exits
+# with 0, with 1 when something failed, or with 77 where it cannot run.
 # shellcheck disable=SC2031
 set -euo pipefail
 umask 022
@@ -19,6 +20,11 @@ say() { printf '%s\n' "$*"; }
 die() {
     printf 'package.sh: %s\n' "$*" >&2
     exit 1
+}
+
+cannot() {
+    say "package: not run: $*"
+    exit 77
 }
 
 # expect NAME COMMAND...: one case. The result goes to RESULTS; the output is shown when it fails.
@@ -104,7 +110,7 @@ stage_build() { # as an account without rights; the sources are in /source/booky
     must "lintian" apt install lintian
     chown -R nobody /source
     must "dpkg-buildpackage" as_nobody dpkg-buildpackage -us -uc
-    expect "unit tests are part of the build" test -s tests/unit/unit.log
+    expect "unit tests are part of the build" test -s build-debian/tests/unit/unit.log
     expect "lintian finds nothing" is "$(as_nobody lintian -EIL +pedantic /source/*.changes 2>&1)" ""
     expect "completion knows every kind" is \
         "$(sed -nE "s/.*KIND\) .*compgen -W '([^']*)'.*/\1/p" completions/booky-sync | tr ' ' '\n' | sort)" \
@@ -132,7 +138,7 @@ stage_install() { # in a chroot, as image builders do: no systemd runs, and noth
     systemctl mask --quiet getty.target console-getty.service
 }
 
-setup() { # steps 1 to 4 of README.Debian
+setup() { # as docs/operations.md says
     local pg=/etc/postgresql/15/main
     runuser -u postgres -- psql -q -v ON_ERROR_STOP=1 <<'SQL'
 CREATE ROLE booky_worker NOLOGIN;
@@ -149,7 +155,7 @@ SQL
     openssl rand -hex 32 | install -m 640 -g booky-sync /dev/stdin /etc/booky-sync/keys.d/main.hmac
 }
 
-site_enable() { # step 6; the site as it is shipped, its name resolved by curl
+site_enable() { # the site as it is shipped, its name resolved by curl
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=api.example.org \
         -addext subjectAltName=DNS:api.example.org -keyout /etc/ssl/private/booky-sync.key -out /etc/ssl/private/booky-sync.crt
     ln -s ../sites-available/booky-sync /etc/nginx/sites-enabled/
@@ -174,7 +180,9 @@ upgrade_lossless() { # requests one after the other while the package is configu
     local socket status
     socket=$(stat -c %i /run/booky-sync.sock)
     : >/tmp/upgrade
-    (while [[ -e /tmp/upgrade ]]; do curl -sk -o /dev/null -w '%{http_code}\n' https://127.0.0.1/api/health >>/tmp/statuses; done) &
+    while [[ -e /tmp/upgrade ]]; do
+        curl -sk -o /dev/null -w '%{http_code}\n' https://127.0.0.1/api/health || true
+    done >/tmp/statuses 2>/dev/null &
     apt install --reinstall /package/booky-sync.deb
     healthy 10
     rm /tmp/upgrade
@@ -322,13 +330,13 @@ boot() {
     mkdir "$CGROUP"
     (
         say "$BASHPID" >"$CGROUP/cgroup.procs"
-        exec unshare --mount --pid --net --ipc --uts --cgroup --fork --kill-child "$0" --boot "$WORK/$1"
+        exec setpriv --pdeathsig KILL unshare --mount --pid --net --ipc --uts --cgroup --fork --kill-child "$0" --boot "$WORK/$1"
     ) >"$WORK/boot.log" 2>&1 </dev/null &
     UNSHARE=$!
     local i
     for ((i = 0; i < 300; i++)); do
         read -r INIT _ <"/proc/$UNSHARE/task/$UNSHARE/children" || true
-        if in_booted systemctl is-system-running 2>/dev/null | grep -qE '^(running|degraded)$'; then return; fi
+        if in_booted sh -c '[ -e /package ] && systemctl is-system-running' 2>/dev/null | grep -qE '^(running|degraded)$'; then return; fi
         sleep 0.2
     done
     tail -n 40 "$WORK/boot.log"
@@ -364,13 +372,16 @@ finish() {
     if [[ -n $UNSHARE ]]; then
         kill -KILL "$UNSHARE" 2>/dev/null
         wait "$UNSHARE" 2>/dev/null
-        sleep 0.5
-        find "$CGROUP" -depth -type d -exec rmdir {} +
+        for _ in {1..50}; do # until the last process is gone
+            find "$CGROUP" -depth -type d -exec rmdir {} + 2>/dev/null
+            [[ -d $CGROUP ]] || break
+            sleep 0.1
+        done
     fi
     passed=$(grep -c ^ok "$RESULTS")
     failed=$(grep -c ^FAIL "$RESULTS")
     ((status == 0 || failed > 0)) || failed=1
-    findmnt -rno TARGET | grep "^$WORK/" | sort -r | xargs -r umount
+    findmnt -rno TARGET | grep "^$WORK/" | sort -r | xargs -r umount -l
     rm -rf --one-file-system "$WORK"
     printf 'package: %d passed, %d failed, %d seconds\n' "$passed" "$failed" "$SECONDS"
     ((failed == 0)) || exit 1
@@ -406,8 +417,8 @@ case ${1:-} in
     --boot) boot_enter "$2" ;;
     --unshared) main "${@:2}" ;;
     *)
-        [[ $EUID -eq 0 ]] || die "must be run by root"
-        for program in debootstrap unshare nsenter ip; do command -v $program >/dev/null || die "$program is missing"; done
+        for program in debootstrap unshare nsenter ip; do command -v $program >/dev/null || cannot "$program is missing"; done
+        unshare --mount --pid --net --ipc --uts --cgroup --fork mount -t tmpfs tmpfs /mnt || cannot "no root, or no namespaces"
         # Mounts of its own, which end with it.
         exec unshare --mount --propagation private "$ROOT/tests/package.sh" --unshared "$@"
         ;;

@@ -19,7 +19,7 @@ test('a later edit wins, and nobody speaks of a conflict', async () => {
 
 test('an older edit loses: the result tells both sides, and what stands now', async () => {
   const user = new User();
-  await user.apply(book('b1', { title: 'New' }, at(8)), phone);
+  await user.apply(book('b1', { title: 'New', createdAt: '2020-01-01T00:00:00.000Z' }, at(8)), phone);
   const result = await user.apply(patch('b1', { title: 'Old' }, at(9)), laptop);
   assert.equal(result.status, 'success');
   assert.equal(result.resolution, 'server');
@@ -30,9 +30,18 @@ test('an older edit loses: the result tells both sides, and what stands now', as
   assert.equal(conflict.serverData.title, 'New');
   assert.equal(conflict.localTimestamp, ago(9));
   assert.equal(conflict.serverTimestamp, ago(8));
-  assert.equal(data.title, 'New');
+  assert.deepEqual(data, await user.read('book', 'b1'));
   assert.equal(data.updatedAt, result.updatedAt);
   assert.equal((await user.status()).conflicts, 0, 'it is settled, nobody need look at it');
+});
+
+test('a create of what is there already is an edit of it, and the result tells what else it holds', async () => {
+  const user = new User();
+  await user.apply(book('b1', { title: 'T', notes: 'n' }, at(9)), phone);
+  const more = await user.apply(book('b1', { title: 'New' }, at(8)), laptop);
+  assert.deepEqual([more.status, more.resolution, content(more.data)], ['success', undefined, { title: 'New', notes: 'n' }]);
+  const same = await user.apply(book('b1', { title: 'New', notes: 'n' }, at(7)), laptop);
+  assert.deepEqual([same.status, same.resolution, same.data], ['success', undefined, undefined]);
 });
 
 test('edits of different members do not touch each other, in whatever order they arrive', async () => {
@@ -205,6 +214,14 @@ test('two devices that delete the same are not in conflict', async () => {
     const result = await user.apply(gone('book', 'b1', at(minutes)), laptop);
     assert.deepEqual([result.status, result.conflict], ['success', undefined]);
   }
+});
+
+test('a deletion of what another entity has replaced already is not in conflict', async () => {
+  const user = new User();
+  await user.send([1, 2].map((n) => op('create', 'rating', `r${n}`, { bookId: 'b1', stars: n }, at(10 - n))), phone);
+  const result = await user.apply(gone('rating', 'r1', at(9.5)), laptop);
+  assert.deepEqual([result.status, result.conflict], ['success', undefined]);
+  assert.deepEqual((await user.pull()).changes.map(({ data }) => data.id), ['r2']);
 });
 
 // Any order

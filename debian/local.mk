@@ -1,0 +1,10 @@
+# The Debian package. It is built from a checkout or from the tarball: dpkg-buildpackage -us -uc
+EXTRA_DIST += \
+	debian/booky-sync.README.Debian \
+	debian/booky-sync.lintian-overrides \
+	debian/booky-sync.postrm \
+	debian/changelog \
+	debian/control \
+	debian/copyright \
+	debian/rules \
+	debian/source/format
