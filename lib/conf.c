@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <glob.h>
 #include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +89,7 @@ typedef struct reader {
     FILE *file;
     int line; /* of the file, from 1 */
     bool seen[sizeof conf_rows / sizeof *conf_rows];
+    int depth; /* how many files include this one */
 } reader;
 
 static bool in_list(const char *list, const char *value)
@@ -155,12 +157,41 @@ static char *next_line(char *out, int size, void *user)
     return r->fault[0] ? NULL : out;
 }
 
+static bool read_file(reader *r);
+
+/* `include = FILE`, or a pattern: read in its place, sorted by name. A relative one is looked for beside the file that names
+ * it. Of a setting that stands in several files the last one read counts. */
+static int include(reader *r, const char *where, const char *value)
+{
+    enum { DEPTH_MAX = 8 };
+    char pattern[4096];
+    glob_t found;
+    const char *slash = strrchr(r->path, '/');
+    int folder = slash && *value != '/' ? (int)(slash - r->path) + 1 : 0;
+    if (r->depth == DEPTH_MAX) {
+        snprintf(r->fault, r->fault_size, "%s: include: more than %d files deep", where, DEPTH_MAX);
+        return 0;
+    }
+    snprintf(pattern, sizeof pattern, "%.*s%s", folder, r->path, value);
+    bool is_pattern = strpbrk(value, "*?[") != NULL;
+    int status = glob(pattern, is_pattern ? 0 : GLOB_NOCHECK, NULL, &found);
+    bool ok = status == 0 || (status == GLOB_NOMATCH && is_pattern);
+    if (!ok) snprintf(r->fault, r->fault_size, "%s: include: %s: cannot be read", where, pattern);
+    for (size_t i = 0; status == 0 && ok && i < found.gl_pathc; i++) {
+        reader inner = {.c = r->c, .path = found.gl_pathv[i], .fault = r->fault, .fault_size = r->fault_size, .depth = r->depth + 1};
+        ok = read_file(&inner);
+    }
+    globfree(&found);
+    return ok;
+}
+
 static int on_pair(void *user, const char *section, const char *key, const char *value)
 {
     reader *r = user;
     if (r->fault[0]) return 0;
     char where[4096];
     snprintf(where, sizeof where, "%s:%d", r->path, r->line);
+    if (strcmp(key, "include") == 0) return include(r, where, value);
     const conf_row *row = find(section, key);
     if (!row) {
         snprintf(r->fault, r->fault_size, "%s: %s.%s: no such setting", where, section, key);

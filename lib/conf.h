@@ -74,7 +74,7 @@ typedef struct conf_row {
 /* The table, ended by a row whose name is NULL. */
 extern const conf_row conf_rows[];
 
-/* Fills *c from the defaults, then from `path` (NULL: no file), then from the environment. On a fault returns false
+/* Fills *c from the defaults, then from `path` (NULL: no file) and what it includes, then from the environment. On a fault returns false
  * and writes one line to `fault` that names file, line, setting, value and limit. Release with conf_free in both cases. */
 bool conf_load(conf *c, const char *path, char *fault, size_t fault_size);
 

@@ -363,3 +363,23 @@ test('settings are one per user, whatever id a device gives them', async () => {
   assert.equal(changes[0].type, 'userSettings');
   assert.deepEqual(content(changes[0].data), { theme: 'light', dateFormat: 'iso', ratingDisplay: 'stars' });
 });
+
+test('a result tells the whole book to a device that cannot know it, and only to that', async () => {
+  const user = new User();
+  await user.send([book('b1', { title: 'One', pages: 1 }, { timestamp: ago(9) })], { deviceId: 'laptop' });
+  const edit = (notes, minutes, extra) => op('update', 'book', 'b1', { notes }, { timestamp: ago(minutes), ...extra });
+  const rows = [
+    ['the last writer', edit('a', 8), 'laptop', false],
+    ['another device', edit('b', 7), 'phone', true],
+    ['a device that has seen the version it edits', (version) => edit('c', 6, { baseVersion: version }), 'tablet', false],
+    ['a device that does not say which it is', edit('d', 5), undefined, true],
+  ];
+  for (const [name, operation, deviceId, told] of rows) {
+    const version = (await user.read('book', 'b1')).updatedAt;
+    const sent = typeof operation === 'function' ? operation(version) : operation;
+    const [result] = (await user.send([sent], deviceId ? { deviceId } : {})).results;
+    assert.equal(result.resolution, undefined, name);
+    const expected = told ? { title: 'One', pages: 1, notes: sent.data.notes } : undefined;
+    assert.deepEqual(result.data && content(result.data), expected, name);
+  }
+});

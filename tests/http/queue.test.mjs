@@ -70,6 +70,15 @@ test('409: the same id for another operation, whether the first waits, is marked
   assert.equal((await owner.status()).pendingOperations, 0);
 });
 
+test('another operation under the id of one that waits is refused, and the one that waits stays', async () => {
+  const owner = new Owner();
+  await owner.parked({ id: 'a', type: 'create', entity: 'tag', entityId: 't', data: { name: 'N' } });
+  const [other] = (await owner.send([{ id: 'a', type: 'create', entity: 'tag', entityId: 't2', data: { name: 'M' } }])).results;
+  assert.equal(other.status, 'failed');
+  assert.equal(other.error, 'OPERATION_ID_REUSED');
+  assert.deepEqual((await owner.pending()).map((operation) => operation.entityId), ['t']);
+});
+
 test('an operation that was processed already is born synced', async () => {
   const owner = new Owner();
   const operation = book('b1');

@@ -251,6 +251,39 @@ START_TEST(a_missing_file_is_told)
 }
 END_TEST
 
+START_TEST(a_file_includes_others)
+{
+    char folder[] = "/tmp/booky-conf-d-XXXXXX", one[64], two[64], text[400], fault[400];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(one, sizeof one, "%s/1.conf", folder);
+    snprintf(two, sizeof two, "%s/2.conf", folder);
+    for (int i = 0; i < 2; i++) {
+        FILE *f = fopen(i ? two : one, "w");
+        fputs(i ? "[limits]\noperations = 300\ndepth = 9\n" : "[limits]\noperations = 200\n", f);
+        fclose(f);
+    }
+    int len = snprintf(text, sizeof text, "[limits]\noperations = 100\ninclude = %s/*.conf\n[pool]\nworkers = 3\n", folder);
+    write_file(text, (size_t)len);
+    ck_assert_msg(load(NULL, fault, sizeof fault), "%s", fault);
+    ck_assert_int_eq(c.operations, 300); /* the last one read, by name */
+    ck_assert_int_eq(c.depth, 9);
+    ck_assert_int_eq(c.workers, 3); /* and the file goes on */
+    conf_free(&c);
+    len = snprintf(text, sizeof text, "[limits]\ninclude = %s/*.none\ninclude = %s/none\n", folder, folder);
+    write_file(text, (size_t)len);
+    ck_assert(!load(NULL, fault, sizeof fault)); /* a pattern may fit nothing, a name must fit */
+    ck_assert_ptr_nonnull(strstr(fault, "/none: No such file or directory"));
+    conf_free(&c);
+    len = snprintf(text, sizeof text, "[limits]\ninclude = %s\n", path);
+    write_file(text, (size_t)len);
+    ck_assert(!load(NULL, fault, sizeof fault));
+    ck_assert_ptr_nonnull(strstr(fault, ":2: include: more than 8 files deep"));
+    unlink(one);
+    unlink(two);
+    rmdir(folder);
+}
+END_TEST
+
 /* What conf_read_secret makes of a file, given 16 bytes of room; a fault without the path. */
 static const struct {
     const char *name, *file;
@@ -301,6 +334,7 @@ Suite *suite_conf(void)
     tcase_add_loop_test(t, a_setting_is_loaded, 0, COUNT(loaded));
     tcase_add_loop_test(t, a_fault_is_told_in_one_line, 0, COUNT(faults));
     tcase_add_test(t, a_missing_file_is_told);
+    tcase_add_test(t, a_file_includes_others);
     tcase_add_loop_test(t, a_secret_is_read, 0, COUNT(secrets));
     tcase_add_test(t, a_secret_that_cannot_be_read);
     suite_add_tcase(s, t);
