@@ -33,19 +33,6 @@ typedef struct batch {
     size_t recorded;  /* operations that the ledger will remember */
 } batch;
 
-static void release_json(void *value)
-{
-    json_decref(value);
-}
-
-static json_t *new_index(arena *a)
-{
-    json_t *index = json_object();
-    if (!index) abort();
-    arena_defer(a, release_json, index);
-    return index;
-}
-
 /* Reading the envelope */
 
 static rc parse_operations(batch *b, const json_slice *texts)
@@ -125,7 +112,7 @@ static rc load(batch *b)
     db_array ids = db_array_new(c->a, DB_TEXT);
     db_array kind_names = db_array_new(c->a, DB_TEXT), entity_ids = db_array_new(c->a, DB_TEXT);
     db_array key_kinds = db_array_new(c->a, DB_TEXT), keys = db_array_new(c->a, DB_TEXT);
-    json_t *named = new_index(c->a);
+    json_t *named = json_new_object(c->a);
     for (size_t i = 0; i < b->count; i++) {
         const operation *op = &b->ops[i];
         if (op->failed != RC_OK) continue;
@@ -374,7 +361,7 @@ static void tally_results(batch *b)
 
 static batch batch_new(call *c)
 {
-    return (batch){.c = c, .first = new_index(c->a), .ledger = new_index(c->a), .r = resolver_new(c->a, c->conf, 0, 0)};
+    return (batch){.c = c, .first = json_new_object(c->a), .ledger = json_new_object(c->a), .r = resolver_new(c->a, c->conf, 0, 0)};
 }
 
 static rc run(batch *b, bool *wrote)

@@ -8,17 +8,9 @@
 static const char *const status_names[] = {
     [ENTITY_ABSENT] = "", [ENTITY_LIVE] = "live", [ENTITY_DELETED] = "deleted", [ENTITY_INCOMPLETE] = "incomplete"};
 
-static void release_json(void *value)
-{
-    json_decref(value);
-}
-
 entity_set entity_set_new(arena *a)
 {
-    entity_set set = {.a = a, .index = json_object()};
-    if (!set.index) abort();
-    arena_defer(a, release_json, set.index);
-    return set;
+    return (entity_set){.a = a, .index = json_new_object(a)};
 }
 
 entity *entity_get(entity_set *set, const kind *k, const char *id)
@@ -49,7 +41,7 @@ static const json_t *column_json(arena *a, const PGresult *rows, int row, int co
 {
     const char *text = db_column(rows, row, column);
     json_t *value = text ? json_loads(text, 0, NULL) : NULL;
-    if (value) arena_defer(a, release_json, value);
+    if (value) arena_defer(a, json_release, value);
     return value;
 }
 

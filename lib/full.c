@@ -47,19 +47,6 @@ typedef struct full {
     db_param kinds_param, item_kinds, item_ids;
 } full;
 
-static void release_json(void *value)
-{
-    json_decref(value);
-}
-
-static full full_new(call *c)
-{
-    full f = {.c = c, .ids = json_object()};
-    if (!f.ids) abort();
-    arena_defer(c->a, release_json, f.ids);
-    return f;
-}
-
 /* Reading the body */
 
 static const kind *kind_of_member(const char *name)
@@ -427,7 +414,7 @@ static void write_reply(const full *f, strbuf *reply)
 
 rc full_run(call *c, const char *body, size_t len, const full_options *options, strbuf *reply)
 {
-    full f = full_new(c);
+    full f = {.c = c, .ids = json_new_object(c->a)};
     position p;
     f.dry_run = options->dry_run;
     f.if_match = options->if_match;
@@ -440,7 +427,7 @@ rc full_run(call *c, const char *body, size_t len, const full_options *options, 
 
 rc full_restore(call *c, const char *id, strbuf *reply)
 {
-    full f = full_new(c);
+    full f = {.c = c, .ids = json_new_object(c->a)};
     PGresult *list, *ids;
     db_param user = db_text(c->user);
     char *end;

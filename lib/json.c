@@ -155,9 +155,17 @@ bool json_within_depth(const json_t *value, size_t depth)
     return true;
 }
 
-static void release_json(void *value)
+void json_release(void *value)
 {
     json_decref(value);
+}
+
+json_t *json_new_object(arena *a)
+{
+    json_t *object = json_object();
+    if (!object) abort();
+    arena_defer(a, json_release, object);
+    return object;
 }
 
 json_t *json_read(arena *a, const char *text, size_t len, size_t depth, json_fault *fault)
@@ -174,7 +182,7 @@ json_t *json_read(arena *a, const char *text, size_t len, size_t depth, json_fau
         explain(a, text, len, &error, fault);
         return NULL;
     }
-    arena_defer(a, release_json, value);
+    arena_defer(a, json_release, value);
     if (json_within_depth(value, depth)) return value;
     *fault = (json_fault){JSON_FAULT_UNKEEPABLE, "", arena_printf(a, "nested deeper than %zu levels", depth)};
     return NULL;
@@ -199,11 +207,7 @@ bool json_split(arena *a, char type, const char *text, size_t len, size_t max, j
         *fault = (json_fault){JSON_FAULT_TYPE, "", type == '{' ? "must be an object" : "must be an array"};
         return false;
     }
-    if (type == '{') {
-        names = json_object();
-        if (!names) abort();
-        arena_defer(a, release_json, names);
-    }
+    if (type == '{') names = json_new_object(a);
     at = skip_space(text, len, at + 1);
     if (at < len && text[at] == closing) return skip_space(text, len, at + 1) == len ? true : broken(fault, a, at + 1);
     for (;;) {

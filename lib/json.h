@@ -36,6 +36,12 @@ typedef struct json_fault {
  * Returns NULL and fills *fault when it cannot be parsed or kept. */
 json_t *json_read(arena *a, const char *text, size_t len, size_t depth, json_fault *fault);
 
+/* An empty object that belongs to the arena; also the hash table of this house (Jansson's keys are seeded). */
+json_t *json_new_object(arena *a);
+
+/* json_decref, for arena_defer. */
+void json_release(void *value);
+
 /* A member of an object or an element of an array, as text. `key` is NULL in arrays. */
 typedef struct json_slice {
     const char *key;

@@ -51,16 +51,9 @@ static node *node_new(arena *a, const char *key)
     return n;
 }
 
-static void release_json(void *value)
-{
-    json_decref(value);
-}
-
 static void index_build(arena *a, node *n)
 {
-    n->index = json_object();
-    if (!n->index) abort();
-    arena_defer(a, release_json, n->index);
+    n->index = json_new_object(a);
     for (size_t i = 0; i < n->count; i++)
         json_object_set_new_nocheck(n->index, n->children[i]->key, json_integer((json_int_t)i));
 }

@@ -191,11 +191,6 @@ static bool strip(reader *r, const char *member, int64_t *updated_at)
     return true;
 }
 
-static void release_json(void *value)
-{
-    json_decref(value);
-}
-
 /* Checks op->data, which stands at `member`, and takes out of it what is not data. */
 static bool check_data(reader *r, const char *member, int64_t *updated_at)
 {
@@ -221,9 +216,7 @@ static bool read_data(reader *r, const json_t *from, int64_t *updated_at)
     operation *op = r->op;
     json_t *data = json_object_get(from, "data");
     if (op->type == OPERATION_DELETE) { /* what a deletion carries is of no consequence */
-        op->data = json_object();
-        if (!op->data) abort();
-        arena_defer(r->a, release_json, op->data);
+        op->data = json_new_object(r->a);
         hash(r);
         return true;
     }

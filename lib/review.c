@@ -146,9 +146,7 @@ static rc edit(decision *d, entity *e, operation_type type, json_t *data)
 {
     call *c = d->c;
     outcome out = {0};
-    static const char empty[] = "{}";
-    json_fault fault;
-    if (!data) data = json_read(c->a, empty, 2, 1, &fault);
+    if (!data) data = json_new_object(c->a);
     strbuf text = STRBUF(c->a);
     json_write(&text, data);
     const operation op = {.type = type, .kind = e->kind, .stored_id = e->id, .entity_id = e->id, .data = data,

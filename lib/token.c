@@ -10,6 +10,7 @@
 #include "token.h"
 
 #include "clock.h"
+#include "json.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -305,15 +306,10 @@ static const char *split(arena *a, const char *token, size_t len, parts *p)
     return p->signature.len > 0 ? NULL : "token is not signed";
 }
 
-static void release_json(void *value)
-{
-    json_decref(value);
-}
-
 static json_t *parse_object(arena *a, bytes text)
 {
     json_t *value = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
-    if (value) arena_defer(a, release_json, value);
+    if (value) arena_defer(a, json_release, value);
     return json_is_object(value) ? value : NULL;
 }
 
@@ -543,7 +539,7 @@ json_t *token_peek(arena *a, const char *token, size_t len)
     p.header = parse_object(a, p.header_text);
     p.claims = parse_object(a, p.claims_text);
     json_t *shown = must(json_pack("{s:O?, s:O?}", "header", p.header, "claims", p.claims));
-    arena_defer(a, release_json, shown);
+    arena_defer(a, json_release, shown);
     return shown;
 }
 
