@@ -263,11 +263,13 @@ stage_boot() { # with systemd as the first process
     expect "plain HTTP is sent to HTTPS" is "$(curl -s -o /dev/null -w '%{http_code}' -H 'Host: api.example.org' http://127.0.0.1/)" 308
     expect "status" runuser -u booky-sync -- booky-sync status
     expect "reload" systemctl reload booky-sync
+    expect "migrations before each start, on demand" systemctl enable booky-sync-migrate
     expect "purge by its timer's service" systemctl start booky-sync-purge.service
     expect "a killed master comes back" crash_recovers
     expect "an upgrade loses no request" upgrade_lossless
     expect "an upgrade keeps the settings" grep -q '^dsn = dbname=booky user=booky$' /etc/booky-sync/booky-sync.conf
     expect "an upgrade keeps owners and modes" files_right
+    expect "an upgrade keeps what is enabled" systemctl is-enabled booky-sync-migrate.service
     expect "nothing failed" is "$(systemctl list-units --failed --no-legend 'booky-sync*')" ""
 
     expect "password from a credential" password_used

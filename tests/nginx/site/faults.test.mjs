@@ -77,8 +77,10 @@ test("a 503 of the application stays the application's", async () => {
 });
 
 test('a reply that is cut in the middle is not taken for a whole one', async () => {
-  site.pool.answer = () => ({ headers: { 'Content-Length': '1000' }, body: '{"changes":[' });
-  await assert.rejects(site.request('/api/sync/changes'), { code: 'ECONNRESET' });
+  for (const headers of [{ 'Content-Length': '1000' }, {}]) {
+    site.pool.answer = () => ({ headers, body: '{"changes":[', cut: true });
+    await assert.rejects(site.request('/api/sync/changes'), { code: 'ECONNRESET' });
+  }
 });
 
 test('what is no FastCGI reply is a 502', async () => {

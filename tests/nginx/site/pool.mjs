@@ -83,6 +83,7 @@ export class Pool {
     const head = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`).join('');
     const bytes = Buffer.from(`Status: ${status}\r\n${head}\r\n${body}`);
     for (let at = 0; at < bytes.length; at += 65535) socket.write(record(STDOUT, bytes.subarray(at, at + 65535)));
-    socket.end(Buffer.concat([record(STDOUT, Buffer.alloc(0)), record(END, Buffer.alloc(8))]));
+    // `cut`: as a worker that dies in the middle, without FastCGI's own end of the reply.
+    socket.end(answer.cut ? undefined : Buffer.concat([record(STDOUT, Buffer.alloc(0)), record(END, Buffer.alloc(8))]));
   }
 }
