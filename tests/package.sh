@@ -176,8 +176,11 @@ healthy() { # healthy SECONDS: whether it answers within that time
     say "$reply" && return 1
 }
 
-upgrade_lossless() { # requests one after the other while the package is configured anew: none fails
-    local socket status
+starts() { journalctl -u booky-sync.service -o cat | grep -c '^Started booky-sync.service'; }
+
+upgrade_lossless() { # one restart, and requests sent one after the other meanwhile: none fails
+    local socket status before
+    before=$(starts)
     socket=$(stat -c %i /run/booky-sync.sock)
     : >/tmp/upgrade
     while [[ -e /tmp/upgrade ]]; do
@@ -188,6 +191,7 @@ upgrade_lossless() { # requests one after the other while the package is configu
     rm /tmp/upgrade
     wait $!
     is "$(stat -c %i /run/booky-sync.sock)" "$socket"
+    is "$(($(starts) - before))" 1
     status=$(sort /tmp/statuses | uniq -c)
     is "${status##* }" 200
     is "$(wc -l <<<"$status")" 1
