@@ -216,7 +216,8 @@ check_end() {
     cd /
     stack_stop || true
     stack_purge || true
-    printf '%d passed, %d failed, %d minutes %d seconds\n' $PASSED $FAILED $((SECONDS / 60)) $((SECONDS % 60))
+    printf '%d minutes %d seconds\n' $((SECONDS / 60)) $((SECONDS % 60))
+    printf '%d passed, %d failed\n' $PASSED $FAILED # the last line, and nothing else on it: it is read by machines
     ((FAILED == 0)) || exit 1
     exit $status
 }
