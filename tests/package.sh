@@ -167,14 +167,18 @@ call() { # call METHOD PATH [BODY]: the reply
         ${TOKEN:+-H "Authorization: Bearer $TOKEN"} ${3:+-H 'Content-Type: application/json' -d "$3"} "https://api.example.org$2"
 }
 
-healthy() { # healthy SECONDS: whether it answers within that time
-    local i reply=
-    for ((i = 0; i < 5 * $1; i++)); do
-        reply=$(call GET /api/health) && [[ $reply == *'"success":true'* ]] && return
+eventually() { # eventually COMMAND...: whether it succeeds within ten seconds or so
+    local i
+    for ((i = 0; i < 50; i++)); do
+        "$@" && return
         sleep 0.2
     done
-    say "$reply" && return 1
+    return 1
 }
+
+healthy() { has "$(call GET /api/health)" '"success":true'; }
+
+redirects() { is "$(curl -s -o /dev/null -w '%{http_code}' -H 'Host: api.example.org' http://127.0.0.1/)" 308; }
 
 starts() { journalctl -u booky-sync.service -o cat | grep -c '^Started booky-sync.service'; }
 
@@ -187,7 +191,7 @@ upgrade_lossless() { # one restart, and requests sent one after the other meanwh
         curl -sk -o /dev/null -w '%{http_code}\n' https://127.0.0.1/api/health || true
     done >/tmp/statuses 2>/dev/null &
     apt install --reinstall /package/booky-sync.deb
-    healthy 10
+    eventually healthy
     rm /tmp/upgrade
     wait $!
     is "$(stat -c %i /run/booky-sync.sock)" "$socket"
@@ -200,7 +204,7 @@ upgrade_lossless() { # one restart, and requests sent one after the other meanwh
 crash_recovers() {
     kill -KILL "$(systemctl show -p MainPID --value booky-sync)"
     sleep 1.5
-    healthy 10
+    eventually healthy
 }
 
 password_used() { # the database over TCP, with a password that systemd hands over, as booky-sync.service says
@@ -253,7 +257,7 @@ stage_boot() { # with systemd as the first process
     expect "socket" is "$(owner_mode /run/booky-sync.sock)" "booky-sync:www-data 660"
     expect "runs as booky-sync" is "$(ps -o user= -p "$(systemctl show -p MainPID --value booky-sync)")" booky-sync
     must "nginx" site_enable
-    must "health" healthy 10
+    must "health" eventually healthy
 
     expect "no token: 401" has "$(call GET /api/sync/status)" '"error":"UNAUTHORIZED"'
     TOKEN=$(booky-sync token mint --user reader-1)
@@ -264,7 +268,7 @@ stage_boot() { # with systemd as the first process
     reply=$(call GET '/api/sync/changes?since=2020-01-01T00:00:00Z')
     expect "GET /changes" has "$reply" '"title":"The Dispossessed"'
 
-    expect "plain HTTP is sent to HTTPS" is "$(curl -s -o /dev/null -w '%{http_code}' -H 'Host: api.example.org' http://127.0.0.1/)" 308
+    expect "plain HTTP is sent to HTTPS" eventually redirects
     expect "status" runuser -u booky-sync -- booky-sync status
     expect "reload" systemctl reload booky-sync
     expect "migrations before each start, on demand" systemctl enable booky-sync-migrate
