@@ -100,42 +100,19 @@ static rc read_envelope(batch *b, const char *body, size_t len)
 
 /* ① */
 
-static const char *key_sent(const operation *op)
-{
-    return op->kind->key ? json_string_value(json_object_get(op->data, op->kind->key)) : NULL;
-}
-
 static rc load(batch *b)
 {
     call *c = b->c;
     PGresult *clock, *ledger, *entities;
     db_array ids = db_array_new(c->a, DB_TEXT);
-    db_array kind_names = db_array_new(c->a, DB_TEXT), entity_ids = db_array_new(c->a, DB_TEXT);
-    db_array key_kinds = db_array_new(c->a, DB_TEXT), keys = db_array_new(c->a, DB_TEXT);
-    json_t *named = json_new_object(c->a);
-    for (size_t i = 0; i < b->count; i++) {
-        const operation *op = &b->ops[i];
-        if (op->failed != RC_OK) continue;
-        db_array_text(&ids, op->id);
-        const char *name = arena_printf(c->a, "%s %s", op->kind->name, op->stored_id);
-        if (!json_object_get(named, name)) {
-            json_object_set_new(named, name, json_true());
-            db_array_text(&kind_names, op->kind->name);
-            db_array_text(&entity_ids, op->stored_id);
-        }
-        if (!key_sent(op)) continue;
-        db_array_text(&key_kinds, op->kind->name);
-        db_array_text(&keys, key_sent(op));
-    }
+    for (size_t i = 0; i < b->count; i++)
+        if (b->ops[i].failed == RC_OK) db_array_text(&ids, b->ops[i].id);
     db_param user = db_text(c->user);
     rc code = DB_RUN(
         c->db, c->a, {.id = SQL_BEGIN}, {.id = SQL_IDENTIFY, .params = &user},
         {.id = SQL_CLOCK_ADVANCE, .params = &user, .result = &clock},
         {.id = SQL_LEDGER_READ, .params = DB_PARAMS(user, db_array_param(&ids)), .result = &ledger},
-        {.id = SQL_ENTITIES_READ,
-         .params = DB_PARAMS(user, db_array_param(&kind_names), db_array_param(&entity_ids), db_array_param(&key_kinds),
-                             db_array_param(&keys)),
-         .result = &entities});
+        {.id = SQL_ENTITIES_READ, .params = resolve_read_params(c->a, c->user, b->ops, b->count), .result = &entities});
     if (code != RC_OK) return code;
     b->r.stamp = db_column_int(clock, 0, 0, 0);
     b->ledger_rows = ledger;

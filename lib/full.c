@@ -247,19 +247,7 @@ static rc begin(full *f, arena *a, const db_param *read, PGresult **entities)
 static rc load_chunk(full *f, arena *a, const operation *ops, size_t count, bool begun, PGresult **entities)
 {
     call *c = f->c;
-    db_array names = db_array_new(a, DB_TEXT), ids = db_array_new(a, DB_TEXT);
-    db_array key_kinds = db_array_new(a, DB_TEXT), keys = db_array_new(a, DB_TEXT);
-    for (size_t i = 0; i < count; i++) {
-        const kind *k = ops[i].kind;
-        const char *key = k->key ? json_string_value(json_object_get(ops[i].data, k->key)) : NULL;
-        db_array_text(&names, k->name);
-        db_array_text(&ids, ops[i].stored_id);
-        if (!key) continue;
-        db_array_text(&key_kinds, k->name);
-        db_array_text(&keys, key);
-    }
-    const db_param *read = DB_PARAMS(db_text(c->user), db_array_param(&names), db_array_param(&ids),
-                                     db_array_param(&key_kinds), db_array_param(&keys));
+    const db_param *read = resolve_read_params(a, c->user, ops, count);
     if (!begun) return begin(f, a, read, entities);
     return DB_RUN(c->db, a, {.id = SQL_ENTITIES_READ, .params = read, .result = entities});
 }

@@ -18,6 +18,32 @@ typedef struct step {
     const char *key_before;
 } step;
 
+const db_param *resolve_read_params(arena *a, const char *user, const operation *ops, size_t count)
+{
+    enum { KINDS, IDS, KEY_KINDS, KEYS, ARRAYS };
+    db_array x[ARRAYS];
+    json_t *named = json_new_object(a);
+    for (int i = 0; i < ARRAYS; i++) x[i] = db_array_new(a, DB_TEXT);
+    for (size_t i = 0; i < count; i++) {
+        const operation *op = &ops[i];
+        if (op->failed != RC_OK) continue;
+        const char *name = arena_printf(a, "%s %s", op->kind->name, op->stored_id);
+        if (!json_object_get(named, name)) {
+            json_object_set_new(named, name, json_true());
+            db_array_text(&x[KINDS], op->kind->name);
+            db_array_text(&x[IDS], op->stored_id);
+        }
+        const char *key = op->kind->key ? json_string_value(json_object_get(op->data, op->kind->key)) : NULL;
+        if (!key) continue;
+        db_array_text(&x[KEY_KINDS], op->kind->name);
+        db_array_text(&x[KEYS], key);
+    }
+    db_param *params = arena_alloc(a, (1 + ARRAYS) * sizeof *params);
+    params[0] = db_text(user);
+    for (int i = 0; i < ARRAYS; i++) params[1 + i] = db_array_param(&x[i]);
+    return params;
+}
+
 static const char *text_of(resolver *r, const entity *e)
 {
     if (e->status == ENTITY_ABSENT) return NULL;

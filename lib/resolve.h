@@ -41,6 +41,9 @@ typedef struct outcome {
     size_t repeat_of;      /* OUTCOME_REPEAT without `repeat`: the number of the first copy in this request */
 } outcome;
 
+/* The parameters of SQL_ENTITIES_READ for what `ops` are about, refused ones left out; in the arena. */
+const db_param *resolve_read_params(arena *a, const char *user, const operation *ops, size_t count);
+
 /* Applies operation `number` of the request; `path` is where it stands, for messages. */
 void resolve_operation(resolver *r, const operation *op, size_t number, const char *path, outcome *out);
 
