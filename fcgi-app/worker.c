@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "auth.h"
@@ -185,6 +187,15 @@ static void count(worker *w, const request *r)
     atomic_fetch_add(&w->slot->requests, 1);
 }
 
+/* libfcgi ends a connection by telling the other side and waiting up to two seconds until it has closed too, lest unread input
+ * reset the reply. Where nothing is unread it can be closed at once, and the worker is free for the next request. */
+static void close_at_once(FCGX_Request *fcgi, const request *r)
+{
+    int unread = -1;
+    bool whole = r->route && (r->route->body == BODY_NONE || r->body);
+    if (whole && ioctl(fcgi->ipcFd, FIONREAD, &unread) == 0 && unread == 0) FCGX_Detach(fcgi);
+}
+
 static bool handle(FCGX_Request *fcgi, void *context)
 {
     worker *w = context;
@@ -198,6 +209,7 @@ static bool handle(FCGX_Request *fcgi, void *context)
     request_process(&r, w->slot);
     count(w, &r);
     fcgi->keepConnection = 0; /* a kept connection would pin this worker to it */
+    close_at_once(fcgi, &r);
     FCGX_Finish_r(fcgi);
     arena_reset(w->arena);
     atomic_store(&w->slot->stage, STAGE_IDLE);
@@ -224,7 +236,7 @@ static void prepare_signals(sigset_t *while_waiting)
     sigdelset(while_waiting, SIGQUIT);
 }
 
-/* ppoll lets a signal in only while it waits, and under full load it never does. */
+/* epoll_pwait lets a signal in only while it waits, and under full load it never does. */
 static bool told_to_stop(void)
 {
     sigset_t pending;
@@ -236,16 +248,22 @@ void worker_loop(int listen_fd, bool (*handle_one)(FCGX_Request *fcgi, void *con
 {
     sigset_t while_waiting;
     FCGX_Request fcgi;
+    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE}; /* a connection wakes one of the workers, not all */
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
     prepare_signals(&while_waiting);
+    if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, listen_fd, &event) != 0) return;
     if (FCGX_Init() != 0 || FCGX_InitRequest(&fcgi, listen_fd, 0) != 0) return;
     while (!told_to_stop()) {
-        struct pollfd p = {.fd = listen_fd, .events = POLLIN};
-        if (ppoll(&p, 1, NULL, &while_waiting) < 0 || stopping) continue;
+        int ready = epoll_pwait(epoll, &event, 1, log_due(), &while_waiting);
+        if (ready == 0) log_flush();
+        if (ready <= 0 || stopping) continue;
         int accepted = FCGX_Accept_r(&fcgi);
         if (accepted == -EAGAIN || accepted == -EWOULDBLOCK || accepted == -EINTR) continue; /* another one was faster */
         if (accepted < 0 || !handle_one(&fcgi, context)) break;
     }
     FCGX_Free(&fcgi, 1);
+    close(epoll);
+    log_flush();
 }
 
 int worker_run(const conf *c, const token_keys *keys, int listen_fd, board *b, board_slot *slot, bool patient)
@@ -255,6 +273,7 @@ int worker_run(const conf *c, const token_keys *keys, int listen_fd, board *b, b
     if (c->max_requests > 0) /* give or take a tenth, so that they are not all replaced at once */
         w.share = (uint64_t)(c->max_requests - c->max_requests / 10 + rand() % (c->max_requests / 5 + 1));
     db_interrupt(w.db, &cancelled);
+    log_collect_above(LOG_LEVEL_WARN);
     while (db_ready(w.db) != RC_OK && patient && !told_to_stop()) poll(NULL, 0, RETRY_MS);
     /* If the database is away now, requests will say so. */
     atomic_store(&slot->stage, STAGE_IDLE);
