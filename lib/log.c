@@ -8,14 +8,21 @@
 
 #include "clock.h"
 
-enum { LINE = 8192, STRING = 1024, TAIL = 2 /* "}\n" */ };
+enum { LINE = 8192, STRING = 1024, TAIL = 2 /* "}\n" */, COLLECT = 16 * 1024 };
 
 static const char *const level_names[] = {[LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARN] = "warn", [LOG_LEVEL_INFO] = "info", [LOG_LEVEL_DEBUG] = "debug"};
 
 static log_level threshold = LOG_LEVEL_INFO;
-static char line[LINE];
-static size_t used;
 static bool open_event, full;
+static log_level level_of_event;
+
+/* The open event is behind those that are collected. A write of its own for every request costs as much as a tenth of a small
+ * pull: the workers share one file or journal, and wake its reader each time. */
+static log_level at_once = LOG_LEVEL_DEBUG;
+static char buffer[COLLECT + LINE];
+static char *line = buffer;
+static size_t used;
+static int64_t oldest_us;
 
 void log_set_level(log_level level)
 {
@@ -57,8 +64,8 @@ void log_begin(log_level level, const char *event)
     open_event = level <= threshold;
     if (!open_event) return;
     char now[CLOCK_TEXT];
-    used = 0;
     full = false;
+    level_of_event = level;
     used = (size_t)snprintf(line, LINE, "<%d>{\"ts\":\"%s\",\"level\":\"%s\",\"event\":\"%s\",\"pid\":%d", (int)level,
                             clock_format(clock_now(), now), level_names[level], event, (int)getpid());
 }
@@ -80,13 +87,33 @@ void log_int(const char *name, int64_t value)
     add(piece, (size_t)snprintf(piece, sizeof piece, ",\"%s\":%lld", name, (long long)value));
 }
 
+void log_flush(void)
+{
+    ssize_t written = write(STDERR_FILENO, buffer, (size_t)(line - buffer));
+    (void)written; /* there is nowhere to report it to */
+    line = buffer;
+}
+
+int log_due(void)
+{
+    if (line == buffer) return -1;
+    int64_t left = LOG_DELAY - (clock_monotonic_us() - oldest_us) / 1000;
+    return left > 0 ? (int)left : 0;
+}
+
+void log_collect_above(log_level level)
+{
+    at_once = level;
+}
+
 void log_end(void)
 {
     if (!open_event) return;
     open_event = false;
     memcpy(line + used, "}\n", TAIL);
-    ssize_t written = write(STDERR_FILENO, line, used + TAIL);
-    (void)written; /* there is nowhere to report it to */
+    if (line == buffer) oldest_us = clock_monotonic_us();
+    line += used + TAIL;
+    if (level_of_event <= at_once || line >= buffer + COLLECT || log_due() == 0) log_flush();
 }
 
 void log_event(log_level level, const char *event, const char *fmt, ...)

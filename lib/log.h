@@ -12,7 +12,7 @@ void log_set_level(log_level level);
 /* The same by name, as in the setting log.level: error, warn, info or debug. */
 void log_set_level_name(const char *name);
 
-/* Starts an event named `event`; the log_* calls that follow add members to it, log_end writes it with one write().
+/* Starts an event named `event`; the log_* calls that follow add members to it, log_end writes it.
  * Strings are escaped here and nowhere else, cut at 1,024 bytes; an event is cut at 8 KiB. Not thread-safe. */
 void log_begin(log_level level, const char *event);
 void log_str(const char *name, const char *value); /* NULL is left out */
@@ -21,5 +21,15 @@ void log_end(void);
 
 /* One event with a printf-style `message`. */
 void log_event(log_level level, const char *event, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* From now on events up to `level` are written at once, and those above it are collected and written together: when 16 KiB
+ * are full, with the next event that is written at once, or by log_flush. */
+void log_collect_above(log_level level);
+
+/* Milliseconds after which log_flush should be called, at most LOG_DELAY; -1 when nothing is collected. */
+enum { LOG_DELAY = 200 };
+int log_due(void);
+
+void log_flush(void);
 
 #endif
