@@ -1,6 +1,5 @@
 #include "clock.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -88,6 +87,15 @@ bool clock_parse(const char *text, int64_t *ms)
     return true;
 }
 
+/* Writes the last `n` decimal digits of `value`, and what stands behind them. */
+static char *put_digits(char *out, int value, int n, char behind)
+{
+    for (int i = n - 1; i >= 0; i--, value /= 10) out[i] = (char)('0' + value % 10);
+    out[n] = behind;
+    return out + n + 1;
+}
+
+/* Not by snprintf: a pull writes two instants an entity. */
 char *clock_format(int64_t ms, char out[CLOCK_TEXT])
 {
     if (ms < CLOCK_MIN) ms = CLOCK_MIN;
@@ -102,8 +110,13 @@ char *clock_format(int64_t ms, char out[CLOCK_TEXT])
     int mp = (5 * doy + 2) / 153, day = doy - (153 * mp + 2) / 5 + 1, month = mp < 10 ? mp + 3 : mp - 9;
     int year = (int)(yoe + era * 400 + (month <= 2));
     int secs = (int)(rest / 1000);
-    snprintf(out, CLOCK_TEXT, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)year % 10000, (unsigned)month % 100,
-             (unsigned)day % 100, (unsigned)(secs / 3600) % 100, (unsigned)(secs / 60 % 60), (unsigned)(secs % 60),
-             (unsigned)(rest % 1000));
+    char *p = put_digits(out, year, 4, '-');
+    p = put_digits(p, month, 2, '-');
+    p = put_digits(p, day, 2, 'T');
+    p = put_digits(p, secs / 3600, 2, ':');
+    p = put_digits(p, secs / 60 % 60, 2, ':');
+    p = put_digits(p, secs % 60, 2, '.');
+    p = put_digits(p, (int)(rest % 1000), 3, 'Z');
+    *p = '\0';
     return out;
 }
