@@ -32,10 +32,7 @@ rc auth_limit(request *r)
     if (limit == 0 || !r->user) return RC_OK;
     rc code = db_ready(r->db);
     if (code != RC_OK) return code;
-    db_param user = db_text(r->user);
-    code = DB_RUN(r->db, r->a, {.id = SQL_BEGIN}, {.id = SQL_IDENTIFY, .params = &user},
-                  {.id = SQL_RATE, .params = DB_PARAMS(user, db_int(r->a, seconds * 1000)), .result = &window},
-                  {.id = SQL_COMMIT});
+    code = db_query(r->db, r->a, r->user, SQL_RATE, DB_PARAMS(db_text(r->user), db_int(r->a, seconds * 1000)), &window);
     if (code != RC_OK) return code;
     long long used = db_column_int(window, 0, 0, 0), left_ms = db_column_int(window, 0, 1, 0);
     long long remaining = used < limit ? limit - used : 0, reset = left_ms > 0 ? (left_ms + 999) / 1000 : 1;

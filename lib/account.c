@@ -176,8 +176,7 @@ rc account_snapshots(call *c, strbuf *reply)
 {
     PGresult *rows;
     db_param user = db_text(c->user);
-    rc code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN_READ}, {.id = SQL_IDENTIFY, .params = &user},
-                     {.id = SQL_SNAPSHOTS_LIST, .params = &user, .result = &rows}, {.id = SQL_COMMIT});
+    rc code = db_query(c->db, c->a, c->user, SQL_SNAPSHOTS_LIST, &user, &rows);
     if (code != RC_OK) return code;
     strbuf_putc(reply, '{');
     json_write_bool(reply, "success", true);

@@ -238,16 +238,23 @@ static void send_failures(batch *b)
     db_send(c->db, SQL_QUEUE_FAILED, DB_PARAMS(db_text(c->user), db_array_param(&ids), db_array_param(&errors)));
 }
 
+/* Whether the operation waits in the queue, as the ledger's read has told. */
+static bool waits(const batch *b, const operation *op)
+{
+    const json_t *row = json_object_get(b->ledger, op->id);
+    return row && !db_column(b->ledger_rows, (int)json_integer_value(row), 2);
+}
+
 static rc store(batch *b)
 {
     call *c = b->c;
     int statements = 0;
-    db_array all = db_array_new(c->a, DB_TEXT), ids = db_array_new(c->a, DB_TEXT);
+    db_array waited = db_array_new(c->a, DB_TEXT), ids = db_array_new(c->a, DB_TEXT);
     db_array hashes = db_array_new(c->a, DB_BYTEA), results = db_array_new(c->a, DB_JSON);
     PGresult *ignored;
     for (size_t i = 0; i < b->count; i++) {
         if (b->outcomes[i].status == OUTCOME_FAILED) continue;
-        db_array_text(&all, b->ops[i].id);
+        if (waits(b, &b->ops[i])) db_array_text(&waited, b->ops[i].id);
         if (b->outcomes[i].status == OUTCOME_REPEAT) continue;
         db_array_text(&ids, b->ops[i].id);
         db_array_add(&hashes, (const char *)b->ops[i].hash, sizeof b->ops[i].hash);
@@ -261,7 +268,10 @@ static rc store(batch *b)
     statements += conflict_send(&b->r.log, c->db, c->user, b->r.stamp);
     db_send(c->db, SQL_LEDGER_WRITE,
             DB_PARAMS(user, stamp, db_array_param(&ids), db_array_param(&hashes), db_array_param(&results)));
-    db_send(c->db, SQL_QUEUE_SYNCED, DB_PARAMS(user, stamp, db_array_param(&all)));
+    if (waited.count > 0) {
+        db_send(c->db, SQL_QUEUE_SYNCED, DB_PARAMS(user, stamp, db_array_param(&waited)));
+        statements++;
+    }
     if (b->queued) {
         send_failures(b);
         statements++;
@@ -269,7 +279,7 @@ static rc store(batch *b)
     db_send(c->db, SQL_COMMIT, NULL);
     c->committing = true;
     db_flush(c->db);
-    for (statements += 3; statements > 0; statements--)
+    for (statements += 2; statements > 0; statements--)
         if (db_take(c->db, c->a, &ignored) != RC_OK) break;
     return db_finish(c->db);
 }

@@ -482,6 +482,12 @@ rc db_run(db *d, arena *a, const db_step *steps, size_t count)
     return db_finish(d);
 }
 
+rc db_query(db *d, arena *a, const char *user, sql_id id, const db_param *params, PGresult **result)
+{
+    db_param identity = db_text(user);
+    return DB_RUN(d, a, {.id = SQL_IDENTIFY, .params = &identity}, {.id = id, .params = params, .result = result});
+}
+
 const char *db_column(const PGresult *r, int row, int column)
 {
     return PQgetisnull(r, row, column) ? NULL : PQgetvalue(r, row, column);

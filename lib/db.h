@@ -90,6 +90,9 @@ rc db_run(db *d, arena *a, const db_step *steps, size_t count);
 #define DB_RUN(d, a, ...) \
     db_run(d, a, (const db_step[]){__VA_ARGS__}, sizeof((const db_step[]){__VA_ARGS__}) / sizeof(db_step))
 
+/* One statement for `user` as one round trip: it is one snapshot and commits by itself, so it needs no transaction block. */
+rc db_query(db *d, arena *a, const char *user, sql_id id, const db_param *params, PGresult **result);
+
 /* Drops the connection, so that the server cancels and rolls back what it was doing. */
 void db_drop(db *d);
 

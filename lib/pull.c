@@ -90,17 +90,34 @@ static rc check_position(call *c, const position *p, const clock_row *row)
     return RC_OK;
 }
 
+enum { KIND, ID, CREATED, UPDATED, GONE, DATA };
+
+/* The clock comes as the first row, see SQL_PULL; zeroes when the user has not written yet. */
+static rc read_clock(call *c, clock_row *clock)
+{
+    PGresult *row;
+    rc code = db_next_row(c->db, &row);
+    if (code != RC_OK || !row) return code == RC_OK ? RC_FAILED : code;
+    *clock = (clock_row){.clock = db_column_int(row, 0, CREATED, 0),
+                         .started = db_column_int(row, 0, UPDATED, 0),
+                         .epoch = db_column_int(row, 0, GONE, 0),
+                         .horizon = db_column_int(row, 0, ID, 0)};
+    bool first = db_column(row, 0, KIND) == NULL;
+    PQclear(row);
+    return first ? RC_OK : RC_FAILED;
+}
+
 static void write_change(const PGresult *row, strbuf *out)
 {
-    const char *kind = db_column(row, 0, 0), *id = db_column(row, 0, 1);
-    bool deleted = strcmp(db_column(row, 0, 2), "deleted") == 0;
-    int64_t created = db_column_int(row, 0, 3, 0), updated = db_column_int(row, 0, 4, 0);
+    const char *kind = db_column(row, 0, KIND), *id = db_column(row, 0, ID);
+    bool deleted = db_column(row, 0, GONE) != NULL;
+    int64_t created = db_column_int(row, 0, CREATED, 0), updated = db_column_int(row, 0, UPDATED, 0);
     strbuf_putc(out, '{');
     json_write_member(out, "type", kind);
     if (deleted) json_write_bool(out, "deleted", true);
     json_write_name(out, "data");
-    if (deleted) entity_write_deleted(out, id, updated, db_column_int(row, 0, 5, updated));
-    else entity_write_live(out, id, created, updated, db_column(row, 0, 6));
+    if (deleted) entity_write_deleted(out, id, updated, db_column_int(row, 0, GONE, 0));
+    else entity_write_live(out, id, created, updated, db_column(row, 0, DATA));
     strbuf_putc(out, '}');
 }
 
@@ -120,9 +137,9 @@ static rc stream(call *c, const pull_query *q, position p, const clock_row *cloc
             write_change(row, &out);
         }
         if (!more && count == limit) { /* should there be more, the next page goes on here */
-            p.stamp = db_column_int(row, 0, 4, 0);
-            p.kind = kind_find(db_column(row, 0, 0))->name;
-            p.id = arena_strdup(c->a, db_column(row, 0, 1));
+            p.stamp = db_column_int(row, 0, UPDATED, 0);
+            p.kind = kind_find(db_column(row, 0, KIND))->name;
+            p.id = arena_strdup(c->a, db_column(row, 0, ID));
         }
         PQclear(row);
         if (out.len < FLUSH_BYTES) continue;
@@ -151,7 +168,8 @@ rc pull_run(call *c, const pull_query *q)
     position p = {0};
     int64_t limit = 0;
     db_array kinds;
-    PGresult *r, *clock_rows;
+    PGresult *identified;
+    clock_row clock;
     unsigned long long seen = 0;
     rc code;
     if (!q->cursor && !q->since) return call_invalid(c, "since", "is required (an instant, or cursor instead)");
@@ -164,26 +182,20 @@ rc pull_run(call *c, const pull_query *q)
 
     db_param user = db_text(c->user);
     bool whole_stamp = *p.kind == '\0'; /* behind all rows of the stamp: before the next one's */
-    db_send(c->db, SQL_BEGIN_READ, NULL);
     db_send(c->db, SQL_IDENTIFY, &user);
-    db_send(c->db, SQL_CLOCK_READ, &user);
     db_send(c->db, SQL_PULL,
             DB_PARAMS(user, db_int(c->a, whole_stamp ? p.stamp + 1 : p.stamp), db_text(p.kind), db_text(p.id),
                       p.bound == MERGE_NEVER ? db_null() : db_int(c->a, p.bound),
                       q->entities ? db_array_param(&kinds) : db_null(), limit ? db_int(c->a, limit + 1) : db_null(),
                       has_tag ? db_int(c->a, (int64_t)seen) : db_null(),
                       p.epoch ? db_int(c->a, p.epoch) : db_null()));
-    db_send(c->db, SQL_COMMIT, NULL);
     db_flush(c->db);
-    if (db_take(c->db, c->a, &r) != RC_OK || db_take(c->db, c->a, &r) != RC_OK ||
-        db_take(c->db, c->a, &clock_rows) != RC_OK) {
-        code = db_finish(c->db);
-        return code == RC_OK ? RC_FAILED : code;
+    code = db_take(c->db, c->a, &identified);
+    if (code == RC_OK) code = read_clock(c, &clock);
+    if (code != RC_OK) {
+        rc finished = db_finish(c->db);
+        return finished == RC_OK ? code : finished;
     }
-    clock_row clock = {0};
-    if (PQntuples(clock_rows) > 0)
-        clock = (clock_row){db_column_int(clock_rows, 0, 0, 0), db_column_int(clock_rows, 0, 1, 0),
-                            db_column_int(clock_rows, 0, 2, 0), db_column_int(clock_rows, 0, 3, 0)};
     c->etag = etag_write(c->a, &clock, print);
     rc refused = check_position(c, &p, &clock);
     if (refused == RC_OK && has_tag && q->if_none_match && strstr(q->if_none_match, c->etag)) refused = RC_NOT_MODIFIED;

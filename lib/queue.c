@@ -112,6 +112,15 @@ static bool has_more(const PGresult *rows, int shown)
     return PQntuples(rows) > 0 && db_column_int(rows, 0, TOTAL, 0) > shown;
 }
 
+/* Those that wait behind the position (`at`, `id`), with fewer than `attempts`; one more than `limit`, to tell whether there are. */
+static rc list(call *c, int64_t at, const char *id, int64_t attempts, int64_t limit, PGresult **rows)
+{
+    return db_query(c->db, c->a, c->user, SQL_QUEUE_LIST,
+                   DB_PARAMS(db_text(c->user), db_int(c->a, at), db_text(id), db_int(c->a, attempts),
+                             db_int(c->a, limit + 1), db_int(c->a, c->conf->body)),
+                   rows);
+}
+
 rc queue_list(call *c, const char *limit_text, const char *cursor, strbuf *reply)
 {
     int64_t limit = PAGE_MAX;
@@ -128,12 +137,7 @@ rc queue_list(call *c, const char *limit_text, const char *cursor, strbuf *reply
             return call_invalid(c, "cursor", "not one of ours");
         id = text + n + 1;
     }
-    db_param user = db_text(c->user);
-    code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN_READ}, {.id = SQL_IDENTIFY, .params = &user},
-                  {.id = SQL_QUEUE_LIST, .result = &rows,
-                   .params = DB_PARAMS(user, db_int(c->a, at), db_text(id), db_int(c->a, INT32_MAX), db_int(c->a, limit + 1),
-                                       db_int(c->a, c->conf->body))},
-                  {.id = SQL_COMMIT});
+    code = list(c, at, id, INT32_MAX, limit, &rows);
     if (code != RC_OK) return code;
     int shown = shown_of(rows, limit);
     strbuf_putc(reply, '{');
@@ -234,13 +238,8 @@ rc queue_clear(call *c, strbuf *reply)
 rc queue_apply(call *c, strbuf *reply)
 {
     PGresult *rows;
-    db_param user = db_text(c->user);
     int limit = (int)c->conf->operations;
-    rc code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN_READ}, {.id = SQL_IDENTIFY, .params = &user},
-                     {.id = SQL_QUEUE_LIST, .result = &rows,
-                      .params = DB_PARAMS(user, db_int(c->a, CLOCK_MIN), db_text(""), db_int(c->a, QUEUE_ATTEMPTS),
-                                          db_int(c->a, limit + 1), db_int(c->a, c->conf->body))},
-                     {.id = SQL_COMMIT});
+    rc code = list(c, CLOCK_MIN, "", QUEUE_ATTEMPTS, limit, &rows);
     if (code != RC_OK) return code;
     int count = shown_of(rows, limit);
     json_slice *texts = arena_alloc(c->a, (size_t)count * sizeof *texts);

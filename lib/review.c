@@ -71,11 +71,9 @@ rc review_list(call *c, const review_query *q, strbuf *reply)
         if (!text || *text != 'c' || !read_id(text + 1, &stamp, &n))
             return call_invalid(c, "cursor", "not one of ours");
     }
-    db_param user = db_text(c->user);
-    code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN_READ}, {.id = SQL_IDENTIFY, .params = &user},
-                  {.id = SQL_CONFLICTS_LIST, .result = &rows,
-                   .params = DB_PARAMS(user, db_text(q->status), db_int(c->a, stamp), db_int(c->a, n), db_int(c->a, limit + 1))},
-                  {.id = SQL_COMMIT});
+    code = db_query(c->db, c->a, c->user, SQL_CONFLICTS_LIST,
+                   DB_PARAMS(db_text(c->user), db_text(q->status), db_int(c->a, stamp), db_int(c->a, n), db_int(c->a, limit + 1)),
+                   &rows);
     if (code != RC_OK) return code;
     int count = PQntuples(rows), shown = count > limit ? (int)limit : count;
     strbuf_putc(reply, '{');

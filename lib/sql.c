@@ -265,20 +265,26 @@ const sql_statement sql_statements[SQL_COUNT] = {
                     " (SELECT count(*) FROM queue WHERE user_id = $1::text AND synced_at IS NULL AND attempts >= 5),"
                     " (SELECT count(*) FROM conflicts WHERE user_id = $1::text AND status = 'open')"},
 
-    /* What comes after the position ($2 stamp, $3 kind, $4 id), in order. Deleted entities are left out up to the stamp
+    /* First the user's clock, as a row without a kind: its horizon, clock, start and epoch, or NULLs: no write yet.
+     * Then what comes after the position ($2 stamp, $3 kind, $4 id), in order. Deleted entities are left out up to the stamp
      * $5 (NULL: up to the present when the pull starts before the user's first write, else none is left out). $6 kinds
-     * or NULL, $7 limit or NULL, $8 the clock the client has already seen or NULL, $9 the epoch of its cursor or NULL. */
+     * or NULL, $7 limit or NULL, $8 the clock the client has already seen or NULL, $9 the epoch of its cursor or NULL.
+     * One statement is one snapshot, so that a pull needs no transaction block. */
     [SQL_PULL] =
         {"pull", SQL_ROWS, 9,
-         "SELECT kind, entity_id, status, created_at, updated_at, coalesce(deleted_at, superseded_at), data"
+         "WITH me AS MATERIALIZED (SELECT clock, started, epoch, horizon FROM clocks WHERE user_id = $1::text)"
+         " SELECT NULL AS kind, horizon::text AS entity_id, clock AS created_at, started AS updated_at, epoch AS gone_at,"
+         " NULL::json AS data FROM (SELECT) AS always LEFT JOIN me ON true"
+         " UNION ALL SELECT e.* FROM me CROSS JOIN LATERAL ("
+         " SELECT kind, entity_id, created_at, updated_at,"
+         " CASE WHEN status = 'deleted' THEN coalesce(deleted_at, superseded_at, updated_at) END, data"
          " FROM entities"
          " WHERE user_id = $1::text AND (updated_at, kind, entity_id) > ($2::bigint, $3::text, $4::text)"
-         " AND status <> 'incomplete' AND (status = 'live' OR updated_at > (SELECT coalesce($5::bigint,"
-         " CASE WHEN $2::bigint <= started THEN clock ELSE -1 END) FROM clocks WHERE user_id = $1::text))"
+         " AND status <> 'incomplete' AND (status = 'live' OR updated_at > coalesce($5::bigint,"
+         " CASE WHEN $2::bigint <= me.started THEN me.clock ELSE -1 END))"
          " AND ($6::text[] IS NULL OR kind = ANY ($6::text[]))"
-         " AND (SELECT clock IS DISTINCT FROM $8::bigint AND coalesce(epoch = $9::bigint, true)"
-         " FROM clocks WHERE user_id = $1::text)"
-         " ORDER BY updated_at, kind, entity_id LIMIT $7::bigint"},
+         " AND me.clock IS DISTINCT FROM $8::bigint AND coalesce(me.epoch = $9::bigint, true)"
+         " ORDER BY updated_at, kind, entity_id LIMIT $7::bigint) AS e"},
 
     /* Counts a request in the user's window of $2 milliseconds. */
     [SQL_RATE] = {"rate", SQL_ONE, 2,

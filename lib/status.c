@@ -7,8 +7,7 @@ rc status_run(call *c, strbuf *reply)
 {
     PGresult *r;
     db_param user = db_text(c->user);
-    rc code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN_READ}, {.id = SQL_IDENTIFY, .params = &user},
-                     {.id = SQL_STATUS, .params = &user, .result = &r}, {.id = SQL_COMMIT});
+    rc code = db_query(c->db, c->a, c->user, SQL_STATUS, &user, &r);
     if (code != RC_OK) return code;
     char text[CLOCK_TEXT];
     int64_t clock = db_column_int(r, 0, 0, INT64_MIN);
