@@ -37,7 +37,7 @@ typedef struct deferred {
 } deferred;
 
 struct arena {
-    block *shared;  /* newest first */
+    block *shared; /* newest first */
     block *large;
     deferred *releases;
     jmp_buf *guard;
@@ -117,7 +117,10 @@ void *arena_grow(arena *a, void *old, size_t old_size, size_t size)
         size_t rounded = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
         block *grown = size > SIZE_MAX / 2 ? NULL : realloc(b, sizeof *b + rounded);
         if (!grown) out_of_memory(a);
-        if (grown->prev) grown->prev->next = grown; else a->large = grown;
+        if (grown->prev)
+            grown->prev->next = grown;
+        else
+            a->large = grown;
         if (grown->next) grown->next->prev = grown;
         memset(grown->data + grown->size, 0, rounded - grown->size);
         grown->size = grown->used = rounded;
@@ -187,13 +190,15 @@ char *arena_strdup(arena *a, const char *s)
 
 char *arena_vprintf(arena *a, const char *fmt, va_list ap)
 {
+    char small[256], *text;
     va_list again;
     if (!fmt) abort();
     va_copy(again, ap);
-    int len = vsnprintf(NULL, 0, fmt, ap);
-    if (len < 0) len = 0;
-    char *text = arena_alloc(a, (size_t)len + 1);
-    vsnprintf(text, (size_t)len + 1, fmt, again);
+    int len = vsnprintf(small, sizeof small, fmt, ap);
+    if (len < (int)sizeof small)
+        text = arena_strndup(a, small, len < 0 ? 0 : (size_t)len);
+    else
+        vsnprintf(text = arena_alloc(a, (size_t)len + 1), (size_t)len + 1, fmt, again);
     va_end(again);
     return text;
 }
@@ -237,8 +242,10 @@ void strbuf_printf(strbuf *b, const char *fmt, ...)
     va_copy(again, ap);
     char small[256];
     int len = vsnprintf(small, sizeof small, fmt, ap);
-    if (len >= 0 && (size_t)len < sizeof small) strbuf_add(b, small, (size_t)len);
-    else strbuf_puts(b, arena_vprintf(b->a, fmt, again));
+    if (len >= 0 && (size_t)len < sizeof small)
+        strbuf_add(b, small, (size_t)len);
+    else
+        strbuf_puts(b, arena_vprintf(b->a, fmt, again));
     va_end(again);
     va_end(ap);
 }

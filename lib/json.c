@@ -24,14 +24,16 @@ static size_t skip_space(const char *text, size_t len, size_t at)
 static size_t skip_string(const char *text, size_t len, size_t at)
 {
     for (at++; at < len; at++) {
-        if (text[at] == '\\') at++;
-        else if (text[at] == '"') return at + 1;
+        if (text[at] == '\\')
+            at++;
+        else if (text[at] == '"')
+            return at + 1;
     }
     return len;
 }
 
-/* The offset behind the value that starts at `at`. Only brackets and strings are looked at: whether it is JSON, json_read
- * will say. */
+/* The offset behind the value that starts at `at`. Only brackets and strings are looked at: whether it is JSON,
+ * json_read will say. */
 static size_t skip_value(const char *text, size_t len, size_t at)
 {
     size_t open = 0;
@@ -94,16 +96,20 @@ static const char *locate(arena *a, const char *text, size_t stop)
             depth--;
         } else if (c == ',' && depth > 0 && at + 1 < stop) {
             want_key = stack[depth - 1].index < 0;
-            if (want_key) stack[depth - 1].key = NULL;
-            else stack[depth - 1].index++;
+            if (want_key)
+                stack[depth - 1].key = NULL;
+            else
+                stack[depth - 1].index++;
         }
         at++;
     }
     strbuf path = STRBUF(a);
     strbuf_puts(&path, "");
     for (size_t i = 0; i < depth && path.len < PATH_MAX_BYTES; i++) {
-        if (stack[i].index >= 0) strbuf_printf(&path, "[%ld]", stack[i].index);
-        else if (stack[i].key) path_key(&path, stack[i].key, stack[i].key_len);
+        if (stack[i].index >= 0)
+            strbuf_printf(&path, "[%ld]", stack[i].index);
+        else if (stack[i].key)
+            path_key(&path, stack[i].key, stack[i].key_len);
     }
     return path.data;
 }
@@ -148,10 +154,8 @@ bool json_within_depth(const json_t *value, size_t depth)
     json_t *item;
     if (!json_is_object(value) && !json_is_array(value)) return true;
     if (depth == 0) return false;
-    json_object_foreach ((json_t *)value, key, item)
-        if (!json_within_depth(item, depth - 1)) return false;
-    json_array_foreach (value, index, item)
-        if (!json_within_depth(item, depth - 1)) return false;
+    json_object_foreach((json_t *)value, key, item) if (!json_within_depth(item, depth - 1)) return false;
+    json_array_foreach(value, index, item) if (!json_within_depth(item, depth - 1)) return false;
     return true;
 }
 
@@ -295,25 +299,56 @@ static void write_real(strbuf *b, double x)
     strbuf_puts(b, text);
 }
 
-void json_write(strbuf *b, const json_t *value)
+static int by_bytes(const void *x, const void *y)
+{
+    return strcmp(*(const char *const *)x, *(const char *const *)y);
+}
+
+static void write(strbuf *b, const json_t *value, bool sorted);
+
+static void write_sorted_members(strbuf *b, const json_t *object)
+{
+    const char *key, **keys = arena_alloc(b->a, json_object_size(object) * sizeof *keys);
+    size_t count = 0;
+    json_t *item;
+    json_object_foreach((json_t *)object, key, item) keys[count++] = key;
+    qsort(keys, count, sizeof *keys, by_bytes);
+    for (size_t i = 0; i < count; i++) {
+        json_write_name(b, keys[i]);
+        write(b, json_object_get(object, keys[i]), true);
+    }
+}
+
+static void write_members(strbuf *b, const json_t *object)
 {
     const char *key;
+    json_t *item;
+    json_object_foreach((json_t *)object, key, item)
+    {
+        json_write_name(b, key);
+        write(b, item, false);
+    }
+}
+
+static void write(strbuf *b, const json_t *value, bool sorted)
+{
     size_t index;
     json_t *item;
     switch (json_typeof(value)) {
     case JSON_OBJECT:
         strbuf_putc(b, '{');
-        json_object_foreach ((json_t *)value, key, item) {
-            json_write_name(b, key);
-            json_write(b, item);
-        }
+        if (sorted)
+            write_sorted_members(b, value);
+        else
+            write_members(b, value);
         strbuf_putc(b, '}');
         return;
     case JSON_ARRAY:
         strbuf_putc(b, '[');
-        json_array_foreach (value, index, item) {
+        json_array_foreach(value, index, item)
+        {
             if (index > 0) strbuf_putc(b, ',');
-            json_write(b, item);
+            write(b, item, sorted);
         }
         strbuf_putc(b, ']');
         return;
@@ -335,6 +370,16 @@ void json_write(strbuf *b, const json_t *value)
     }
 }
 
+void json_write(strbuf *b, const json_t *value)
+{
+    write(b, value, false);
+}
+
+void json_write_sorted(strbuf *b, const json_t *value)
+{
+    write(b, value, true);
+}
+
 void json_write_name(strbuf *b, const char *name)
 {
     if (b->len > 0 && b->data[b->len - 1] != '{' && b->data[b->len - 1] != '[') strbuf_putc(b, ',');
@@ -345,8 +390,10 @@ void json_write_name(strbuf *b, const char *name)
 void json_write_member(strbuf *b, const char *name, const char *value)
 {
     json_write_name(b, name);
-    if (value) json_write_string(b, value, strlen(value));
-    else strbuf_puts(b, "null");
+    if (value)
+        json_write_string(b, value, strlen(value));
+    else
+        strbuf_puts(b, "null");
 }
 
 void json_write_int(strbuf *b, const char *name, long long value)
@@ -387,15 +434,15 @@ bool json_same(const json_t *x, const json_t *y)
     switch (json_typeof(x)) {
     case JSON_OBJECT:
         if (json_object_size(x) != json_object_size(y)) return false;
-        json_object_foreach ((json_t *)x, key, item) {
+        json_object_foreach((json_t *)x, key, item)
+        {
             const json_t *other = json_object_get(y, key);
             if (!other || !json_same(item, other)) return false;
         }
         return true;
     case JSON_ARRAY:
         if (json_array_size(x) != json_array_size(y)) return false;
-        json_array_foreach (x, index, item)
-            if (!json_same(item, json_array_get(y, index))) return false;
+        json_array_foreach(x, index, item) if (!json_same(item, json_array_get(y, index))) return false;
         return true;
     case JSON_STRING:
         return json_string_length(x) == json_string_length(y) &&

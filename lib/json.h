@@ -57,6 +57,9 @@ bool json_split(arena *a, char type, const char *text, size_t len, size_t max, j
 /* Appends `value` as compact JSON, members in their order. */
 void json_write(strbuf *b, const json_t *value);
 
+/* The same with the members of each object sorted by their names' bytes. */
+void json_write_sorted(strbuf *b, const json_t *value);
+
 /* Appends `s` as a JSON string; it must be valid UTF-8. */
 void json_write_string(strbuf *b, const char *s, size_t len);
 

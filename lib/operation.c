@@ -66,12 +66,13 @@ static const char *make_id(arena *a)
 static const char *read_text(reader *r, const json_t *from, const char *name, size_t max)
 {
     const json_t *value = json_object_get(from, name);
-    const char *member = arena_printf(r->a, ".%s", name);
-    if (!value || json_is_null(value)) return refuse(r, RC_VALIDATION, member, "is required"), NULL;
-    if (!json_is_string(value)) return refuse(r, RC_VALIDATION, member, "must be a string"), NULL;
     size_t length = json_characters(json_string_value(value), json_string_length(value));
-    if (length >= 1 && length <= max) return json_string_value(value);
-    refuse(r, RC_VALIDATION, member, arena_printf(r->a, "must have 1 to %zu characters, has %zu", max, length));
+    if (json_is_string(value) && length >= 1 && length <= max) return json_string_value(value);
+    const char *message = !value || json_is_null(value) ? "is required"
+                          : !json_is_string(value)
+                              ? "must be a string"
+                              : arena_printf(r->a, "must have 1 to %zu characters, has %zu", max, length);
+    refuse(r, RC_VALIDATION, arena_printf(r->a, ".%s", name), message);
     return NULL;
 }
 
@@ -89,8 +90,10 @@ static void read_names(reader *r, const json_t *from)
 {
     operation *op = r->op;
     const json_t *id = json_object_get(from, "id");
-    if (!id || json_is_null(id)) op->id = make_id(r->a);
-    else if (!(op->id = read_text(r, from, "id", OPERATION_ID_MAX))) op->id = json_string_value(id); /* to be echoed */
+    if (!id || json_is_null(id))
+        op->id = make_id(r->a);
+    else if (!(op->id = read_text(r, from, "id", OPERATION_ID_MAX)))
+        op->id = json_string_value(id); /* to be echoed */
     op->kind_name = json_string_value(json_object_get(from, "entity"));
     op->entity_id = json_string_value(json_object_get(from, "entityId"));
 }
@@ -117,8 +120,10 @@ static bool read_entity(reader *r, const json_t *from)
         for (const kind *const *k = kinds; *k; k++) strbuf_printf(&list, "%s%s", list.len ? ", " : "", (*k)->name);
         return refuse(r, RC_VALIDATION, ".entity", arena_printf(r->a, "must be one of %s", list.data));
     }
-    if (op->kind->fixed_id && !json_object_get(from, "entityId")) op->entity_id = op->kind->fixed_id;
-    else op->entity_id = read_text(r, from, "entityId", ENTITY_ID_MAX);
+    if (op->kind->fixed_id && !json_object_get(from, "entityId"))
+        op->entity_id = op->kind->fixed_id;
+    else
+        op->entity_id = read_text(r, from, "entityId", ENTITY_ID_MAX);
     op->stored_id = op->kind->fixed_id ? op->kind->fixed_id : op->entity_id;
     return op->entity_id != NULL;
 }
@@ -132,29 +137,15 @@ static bool read_policy(reader *r, const json_t *from)
     return refuse(r, RC_VALIDATION, ".conflictResolution", "must be one of merge, local, server, manual");
 }
 
-static int digest_more(const char *bytes, size_t len, void *digest)
-{
-    return EVP_DigestUpdate(digest, bytes, len) == 1 ? 0 : -1;
-}
-
-static void release_digest(void *digest)
-{
-    EVP_MD_CTX_free(digest);
-}
-
-/* SHA-256 over what is asked: names, and the data with its members sorted. How the client spelled it, and what it adds for
- * itself (retryCount, …), is left out. */
+/* SHA-256 over what is asked: names, and the data with its members sorted. How the client spelled it, and what it adds
+ * for itself (retryCount, …), is left out. */
 static void hash(reader *r)
 {
     operation *op = r->op;
-    EVP_MD_CTX *digest = EVP_MD_CTX_new();
-    if (!digest) abort();
-    arena_defer(r->a, release_digest, digest);
-    const char *head = arena_printf(r->a, "%s %s %s ", op->type_name, op->kind->name, op->stored_id);
-    if (EVP_DigestInit_ex(digest, EVP_sha256(), NULL) != 1 || EVP_DigestUpdate(digest, head, strlen(head)) != 1 ||
-        json_dump_callback(op->data, digest_more, digest, JSON_COMPACT | JSON_SORT_KEYS) != 0 ||
-        EVP_DigestFinal_ex(digest, op->hash, NULL) != 1)
-        abort();
+    strbuf asked = STRBUF(r->a);
+    strbuf_printf(&asked, "%s %s %s ", op->type_name, op->kind->name, op->stored_id);
+    json_write_sorted(&asked, op->data);
+    if (EVP_Digest(asked.data, asked.len, op->hash, NULL, EVP_sha256(), NULL) != 1) abort();
     uint64_t at = htobe64((uint64_t)op->at);
     memcpy(op->hash + 32, &at, sizeof at);
 }

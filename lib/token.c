@@ -32,7 +32,7 @@ enum {
     RSA_MIN = 2048, /* bits */
     FILE_MAX = 16 * 1024,
     DIGEST = 32, /* bytes of a SHA-256, and of an ES256 number */
-    CACHE = 256, /* tokens remembered: one slot for each first byte of a digest */
+    CACHE = 1024, /* tokens remembered: one slot for each beginning of a digest */
     CACHE_MS = 60 * 1000,
 };
 
@@ -516,7 +516,7 @@ static const char *find_identity(const token_keys *k, arena *a, const char *toke
     const char *why;
     if (len > TOKEN_MAX) return "token is longer than 8192 bytes";
     if (!EVP_Digest(token, len, fresh.digest, NULL, k->sha256, NULL)) abort();
-    verified *slot = &k->cache[fresh.digest[0]];
+    verified *slot = &k->cache[(fresh.digest[0] << 8 | fresh.digest[1]) % CACHE];
     if (is_remembered(slot, fresh.digest, now_ms)) {
         if ((why = check_times(k, slot, now_ms))) return why;
     } else {
