@@ -173,7 +173,14 @@ static void write_failed(const outcome *o, strbuf *out)
     json_write_bool(out, "retryable", row->retryable);
 }
 
-static void write_applied(const batch *b, const outcome *o, strbuf *out)
+/* Results tell of the end of the request: what an operation wrote may have been deleted since, or have lost its place,
+ * and what it deleted may be back. Its sender will skip this version, so it must hear of that here. */
+static bool is_reversed(const operation *op, const entity *e)
+{
+    return (op->type == OPERATION_DELETE) != (e->status == ENTITY_DELETED);
+}
+
+static void write_applied(const batch *b, const operation *op, const outcome *o, strbuf *out)
 {
     const entity *e = o->entity;
     int64_t stamp = b->r.stamp;
@@ -190,7 +197,7 @@ static void write_applied(const batch *b, const outcome *o, strbuf *out)
         json_write_name(out, "conflict");
         conflict_write(&b->r.log, o->conflict, stamp, out);
     }
-    if (!o->show_data || e->status == ENTITY_ABSENT) return;
+    if ((!o->show_data && !is_reversed(op, e)) || e->status == ENTITY_ABSENT) return;
     if (e->status == ENTITY_DELETED) json_write_bool(out, "deleted", true);
     json_write_name(out, "data");
     entity_write(e, stamp, out);
@@ -219,7 +226,7 @@ static void write_result(batch *b, size_t i)
     json_write_member(out, "entity", op->kind_name);
     json_write_member(out, "entityId", op->entity_id);
     if (o->status == OUTCOME_FAILED) write_failed(o, out);
-    else write_applied(b, o, out);
+    else write_applied(b, op, o, out);
     strbuf_putc(out, '}');
 }
 

@@ -178,6 +178,7 @@ static void settle_key(step *s, const char *key)
         bool was_live = e->status == ENTITY_LIVE;
         e->superseded_at = superseded ? merge_edited(holder->state) : MERGE_NEVER;
         e->dirty = true;
+        if (!superseded && e != s->e) e->device = NULL; /* it is back, and its last writer may have let go of it */
         entity_refresh(e);
         if (!superseded || !was_live || e == s->e) continue;
         note(s, CONFLICT_ONE_PER_KEY, "client", e, merge_edited(e->state), server_data);
@@ -253,8 +254,9 @@ static void apply(step *s, bool in_conflict, conflict_reason reason)
         s->out->show_data = true;
         note(s, reason, s->out->resolution, NULL, server_at, server_data);
     }
-    bool is_edit = s->op->type != OPERATION_DELETE;
-    if (is_edit && !unknown && (is_create || !s->knows) && !s->out->show_data) { /* there is more than it brought */
+    bool is_edit = s->op->type != OPERATION_DELETE, was_deleted = s->status_before == ENTITY_DELETED;
+    /* There is more than it brought; and whoever deleted it, or pulled that, does not hold the rest any more. */
+    if (is_edit && !unknown && (is_create || was_deleted || !s->knows) && !s->out->show_data) {
         strbuf now = STRBUF(s->r->a);
         merge_write(e->state, &now);
         s->out->show_data = strcmp(now.data, local_text(s)) != 0;

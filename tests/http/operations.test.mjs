@@ -383,3 +383,31 @@ test('a result tells the whole book to a device that cannot know it, and only to
     assert.deepEqual(result.data && content(result.data), expected, name);
   }
 });
+
+test('a result tells what became of an entity by the end of its request, and what comes back is told whole', async () => {
+  const rating = (id, data, minutes) => op('create', 'rating', id, { bookId: 'b1', ...data }, { timestamp: ago(minutes) });
+  const stars = (id, minutes, data = { why: 'again' }) => op('update', 'rating', id, data, { timestamp: ago(minutes) });
+  const whole = { bookId: 'b1', stars: 4, why: 'again' };
+  const rows = [
+    ['displaced by a later one of the same request', [[rating('r1', { stars: 4 }, 9), rating('r2', { stars: 5 }, 8)]], [['gone', undefined]]],
+    ['deleted by the same request', [[rating('r1', { stars: 4 }, 9), gone('rating', 'r1')]], [['gone', undefined]]],
+    ['deleted and brought back by the same request', [[rating('r1', { stars: 4 }, 9)], [gone('rating', 'r1'), stars('r1', 2)]], [[undefined], [whole, whole]]],
+    ['brought back by the device that deleted it', [[rating('r1', { stars: 4 }, 9)], [gone('rating', 'r1')], [stars('r1', 2)]], [[undefined], [undefined], [whole]]],
+    ['back in its place, from the device that wrote it last', [[rating('r1', { stars: 4 }, 9)], [rating('r2', { stars: 5 }, 8)], [stars('r1', 2)]],
+      [[undefined], [undefined], [whole]]],
+    ['back in its place, because the other left it by the same request',
+      [[rating('r1', { stars: 4 }, 9)], [rating('r2', { stars: 5 }, 8)], [stars('r2', 3, { bookId: 'b2' }), stars('r1', 2)]],
+      [[undefined], [undefined], [undefined, whole]]],
+    ['back in its place, because the other left it before',
+      [[rating('r1', { stars: 4 }, 9)], [rating('r2', { stars: 5 }, 8)], [stars('r2', 3, { bookId: 'b2' })], [stars('r1', 2)]],
+      [[undefined], [undefined], [undefined], [whole]]],
+  ];
+  for (const [name, requests, expected] of rows) {
+    const user = new User();
+    for (const [i, operations] of requests.entries()) {
+      const { results } = await user.send(operations, { deviceId: 'phone' });
+      const told = results.map(({ deleted, data }) => (deleted ? 'gone' : data && content(data)));
+      assert.deepEqual(told, expected[i], `${name}, request ${i}`);
+    }
+  }
+});
