@@ -228,6 +228,7 @@ check_server() { # what needs a running server
     step node "http tests, faults of the database" check_node tests/http/faults
     step node "pool tests" check_node tests/pool
     step node "nginx: large bodies, slow clients" check_node tests/nginx/large
+    step one "torture: edits of many devices under faults" check_torture
     if ((NPM_READY)); then
         step node "contract: examples of the API description" check_node tests/contract "$DIR/contract"
     else
@@ -255,6 +256,7 @@ cmd_check() {
     step one "shellcheck" check_shell
     step one "every file is in a makefile" check_lists
     step one "man pages" check_manual
+    step node "torture: the judge finds planted errors" check_node tests/torture
     step one "build: gcc, -Werror" check_build gcc CC=gcc --enable-werror
     step check "unit tests" check_unit gcc
     step one "contract: npm packages" check_npm

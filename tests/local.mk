@@ -52,4 +52,4 @@ contract_files = \
 	tests/contract/scenarios.mjs \
 	tests/contract/sources.test.mjs \
 	tests/contract/time.mjs
-EXTRA_DIST += tests/check.sh tests/package.sh tests/http tests/nginx tests/pool $(contract_files)
+EXTRA_DIST += tests/check.sh tests/package.sh tests/torture.sh tests/http tests/nginx tests/pool tests/torture $(contract_files)
