@@ -4,6 +4,8 @@
 
 #include "batch.h"
 #include "full.h"
+#include "operation.h"
+#include "poke.h"
 #include "pull.h"
 #include "queue.h"
 #include "route.h"
@@ -27,6 +29,21 @@ rc api_changes(request *r)
 rc api_status(request *r)
 {
     return status_run(&r->call, &r->reply);
+}
+
+/* Only lets the client in: nginx then asks the push process for the stream, with the ticket that stands here (X-Accel-Redirect),
+ * and no worker is held. So every refusal is an ordinary reply of ours, where auth_request would make most of them a 500. */
+rc api_events(request *r)
+{
+    const char *cursor, *device = request_query(r, "deviceId"), *last = request_query(r, "lastEventId");
+    if (device && (!*device || strlen(device) > 4 * DEVICE_ID_MAX))
+        return call_invalid(&r->call, "deviceId", "must have 1 to %d characters", DEVICE_ID_MAX);
+    rc code = status_cursor(&r->call, &cursor);
+    if (code != RC_OK) return code;
+    const char *sent = request_header(r, "HTTP_LAST_EVENT_ID");
+    const char *ticket = ticket_write(r->a, poke_write(r->a, r->user, cursor, poke_device(device)), r->user_until, sent && *sent ? sent : last);
+    r->headers = arena_printf(r->a, "X-Accel-Redirect: /.booky-stream\r\nX-Booky-Ticket: %s\r\n", ticket);
+    return RC_OK;
 }
 
 /* A cursor in If-Match: quoted as an entity tag should be, or as it is. */

@@ -16,7 +16,9 @@ void auth_identify(request *r)
         return;
     }
     const char *token = header + 7 + strspn(header + 7, " ");
-    if (token_verify(r->keys, r->a, token, strlen(token), clock_now(), &who, &r->token_reason) == RC_OK) r->user = who.user;
+    if (token_verify(r->keys, r->a, token, strlen(token), clock_now(), &who, &r->token_reason) != RC_OK) return;
+    r->user = who.user;
+    r->user_until = who.expires + r->conf->leeway;
 }
 
 rc auth_require(request *r)

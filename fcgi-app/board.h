@@ -36,6 +36,7 @@ typedef struct counters {
     _Atomic uint64_t duration_us[BOARD_ENDPOINTS];
     _Atomic uint64_t operations[4][4]; /* type × outcome */
     _Atomic uint64_t conflicts[4];
+    _Atomic uint64_t pokes[2]; /* sent, dropped */
     _Atomic uint64_t restarts[4];
     _Atomic uint64_t reloads[2];
     _Atomic uint64_t replays, max_reached, slow, round_trips, connects, rate_limited;

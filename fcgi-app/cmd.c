@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cursor.h"
 #include "log.h"
+#include "poke.h"
 
 static void write_stdout(void *to, const char *bytes, size_t len)
 {
@@ -22,6 +24,8 @@ bool cmd_call_begin(call *c, const conf *settings, const char *user)
 
 void cmd_call_end(call *c)
 {
+    /* As a worker does it, for the last commit there was. */
+    if (c->change.any) poke_send(c->conf->pokes_socket, poke_write(c->a, c->user, cursor_at(c->a, c->change.epoch, c->change.stamp), c->change.device));
     db_free(c->db);
     arena_free(c->a);
 }

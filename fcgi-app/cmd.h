@@ -14,6 +14,7 @@ enum { CMD_OK = 0, CMD_FAILED = 1, CMD_USAGE = 64, CMD_CONFIG = 78 };
 
 /* Each gets its own name as argv[0] and returns an exit code. */
 int cmd_serve(int argc, char **argv);
+int cmd_push(int argc, char **argv);
 int cmd_migrate(int argc, char **argv);
 int cmd_check_config(int argc, char **argv);
 int cmd_token(int argc, char **argv);

@@ -19,9 +19,16 @@ static bool address_of(const char *path, struct sockaddr_un *address)
     return true;
 }
 
-static bool is_served(const struct sockaddr_un *address)
+/* A socket that may be passed by systemd, or is made at the path of its setting. */
+typedef struct wanted {
+    const char *setting, *path;
+    int type; /* SOCK_STREAM or SOCK_DGRAM */
+    int *fd;
+} wanted;
+
+static bool is_served(const wanted *w, const struct sockaddr_un *address)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, w->type | SOCK_CLOEXEC, 0);
     bool served = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) == 0;
     if (fd >= 0) close(fd);
     return served;
@@ -35,49 +42,65 @@ static int passed(void)
     return pid && fds && atoi(pid) == getpid() ? atoi(fds) : 0;
 }
 
-static int fail(char *fault, size_t fault_size, const char *path, const char *why)
+static int fail(char *fault, size_t fault_size, const wanted *w, const char *why)
 {
-    snprintf(fault, fault_size, "server.socket: %s: %s", path, why);
+    snprintf(fault, fault_size, "%s: %s: %s", w->setting, w->path, why);
     return -1;
 }
 
-static int open_path(const conf *c, const char *path, char *fault, size_t fault_size)
+static int open_path(const conf *c, const wanted *w, char *fault, size_t fault_size)
 {
     struct sockaddr_un address;
-    if (!address_of(path, &address)) return fail(fault, fault_size, path, "the path is too long");
-    if (is_served(&address)) return fail(fault, fault_size, path, "another process serves it");
-    if (unlink(path) != 0 && errno != ENOENT) return fail(fault, fault_size, path, strerror(errno));
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) return fail(fault, fault_size, path, strerror(errno));
+    if (!address_of(w->path, &address)) return fail(fault, fault_size, w, "the path is too long");
+    if (is_served(w, &address)) return fail(fault, fault_size, w, "another process serves it");
+    if (unlink(w->path) != 0 && errno != ENOENT) return fail(fault, fault_size, w, strerror(errno));
+    int fd = socket(AF_UNIX, w->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return fail(fault, fault_size, w, strerror(errno));
     mode_t old = umask(0777); /* nobody connects before mode and group are right */
     int bound = bind(fd, (const struct sockaddr *)&address, sizeof address);
     umask(old);
-    if (bound != 0) return fail(fault, fault_size, path, strerror(errno));
+    if (bound != 0) return fail(fault, fault_size, w, strerror(errno));
     if (*c->socket_group) {
         const struct group *g = getgrnam(c->socket_group);
-        if (!g) return fail(fault, fault_size, path, "server.socket_group: no such group");
-        if (chown(path, (uid_t)-1, g->gr_gid) != 0) return fail(fault, fault_size, path, strerror(errno));
+        if (!g) return fail(fault, fault_size, w, "server.socket_group: no such group");
+        if (chown(w->path, (uid_t)-1, g->gr_gid) != 0) return fail(fault, fault_size, w, strerror(errno));
     }
-    if (chmod(path, (mode_t)c->socket_mode) != 0) return fail(fault, fault_size, path, strerror(errno));
-    if (listen(fd, (int)c->backlog) != 0) return fail(fault, fault_size, path, strerror(errno));
+    if (chmod(w->path, (mode_t)c->socket_mode) != 0) return fail(fault, fault_size, w, strerror(errno));
+    if (w->type == SOCK_STREAM && listen(fd, (int)c->backlog) != 0) return fail(fault, fault_size, w, strerror(errno));
     return fd;
+}
+
+/* The first must be there; the second only if its setting has a path. */
+static bool open_both(const conf *c, const wanted w[2], char *fault, size_t fault_size)
+{
+    int count = passed();
+    for (int i = 0; i < 2; i++) {
+        *w[i].fd = i < count ? FIRST_PASSED + i : -1;
+        if (i >= count) continue;
+        fcntl(*w[i].fd, F_SETFL, O_NONBLOCK);
+        fcntl(*w[i].fd, F_SETFD, FD_CLOEXEC);
+    }
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+    for (int i = 0; i < 2; i++) {
+        if (*w[i].fd >= 0 || (i > 0 && !*w[i].path)) continue;
+        if ((*w[i].fd = open_path(c, &w[i], fault, fault_size)) < 0) return false;
+    }
+    return true;
 }
 
 bool listen_open(const conf *c, listeners *out, char *fault, size_t fault_size)
 {
-    int count = passed();
-    *out = (listeners){-1, -1};
-    for (int i = 0; i < count && i < 2; i++) {
-        int fd = FIRST_PASSED + i;
-        fcntl(fd, F_SETFL, O_NONBLOCK);
-        fcntl(fd, F_SETFD, FD_CLOEXEC);
-        *(i == 0 ? &out->requests : &out->status) = fd;
-    }
-    unsetenv("LISTEN_PID");
-    unsetenv("LISTEN_FDS");
-    if (out->requests < 0 && (out->requests = open_path(c, c->socket, fault, fault_size)) < 0) return false;
-    if (out->status >= 0 || !*c->status_socket) return true;
-    return (out->status = open_path(c, c->status_socket, fault, fault_size)) >= 0;
+    const wanted w[] = {{"server.socket", c->socket, SOCK_STREAM, &out->requests},
+                        {"server.status_socket", c->status_socket, SOCK_STREAM, &out->status}};
+    return open_both(c, w, fault, fault_size);
+}
+
+bool listen_open_push(const conf *c, push_sockets *out, char *fault, size_t fault_size)
+{
+    const wanted w[] = {{"push.socket", c->push_socket, SOCK_STREAM, &out->streams},
+                        {"push.pokes_socket", c->pokes_socket, SOCK_DGRAM, &out->pokes}};
+    return open_both(c, w, fault, fault_size);
 }
 
 void listen_pass(const listeners *l)

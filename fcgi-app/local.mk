@@ -10,6 +10,7 @@ booky_sync_SOURCES = \
 	fcgi-app/cmd_conflicts.c \
 	fcgi-app/cmd_migrate.c \
 	fcgi-app/cmd_purge.c \
+	fcgi-app/cmd_push.c \
 	fcgi-app/cmd_replay.c \
 	fcgi-app/cmd_serve.c \
 	fcgi-app/cmd_status.c \
@@ -19,10 +20,14 @@ booky_sync_SOURCES = \
 	fcgi-app/main.c \
 	fcgi-app/metrics.c fcgi-app/metrics.h \
 	fcgi-app/pool.c fcgi-app/pool.h \
+	fcgi-app/push.c fcgi-app/push.h \
+	fcgi-app/push_metrics.c fcgi-app/push_metrics.h \
+	fcgi-app/push_peers.c fcgi-app/push_peers.h \
 	fcgi-app/reply.c fcgi-app/reply.h \
 	fcgi-app/report.c fcgi-app/report.h \
 	fcgi-app/request.c fcgi-app/request.h \
 	fcgi-app/route.c fcgi-app/route.h \
+	fcgi-app/streams.c fcgi-app/streams.h \
 	fcgi-app/worker.c fcgi-app/worker.h
-booky_sync_CPPFLAGS = $(AM_CPPFLAGS) -iquote $(srcdir)/fcgi-app $(FCGI_CFLAGS)
-booky_sync_LDADD = libbooky.a $(FCGI_LIBS) $(BOOKY_LIBS) -lm
+booky_sync_CPPFLAGS = $(AM_CPPFLAGS) -iquote $(srcdir)/fcgi-app $(FCGI_CFLAGS) $(WEBSOCKETS_CFLAGS)
+booky_sync_LDADD = libbooky.a $(FCGI_LIBS) $(WEBSOCKETS_LIBS) $(EV_LIBS) $(BOOKY_LIBS) -lm

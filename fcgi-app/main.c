@@ -22,6 +22,7 @@ typedef struct command {
 
 static const command commands[] = {
     {"serve", cmd_serve, "run the pool of workers in the foreground"},
+    {"push", cmd_push, "hold the event streams and poke them"},
     {"check-config", cmd_check_config, "check the configuration, the keys and the database"},
     {"migrate", cmd_migrate, "create or update the database's tables"},
     {"token", cmd_token, "mint or inspect an access token"},

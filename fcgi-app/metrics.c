@@ -28,6 +28,7 @@ static const char *const code_names[] = {"200", "201", "304", "400", "401", "404
 static const char *const types[] = {"create", "update", "delete", "invalid", NULL};
 static const char *const outcomes[] = {"success", "conflict", "failed", "duplicate", NULL};
 static const char *const resolutions[] = {"client", "server", "merged", "open", NULL};
+static const char *const poke_outcomes[] = {"sent", "dropped", NULL};
 static const char *const reasons[] = {"crash", "timeout", "max_requests", "reload", NULL};
 static const char *const reload_outcomes[] = {"done", "failed", NULL};
 static const char *const states[] = {"idle", "busy", "starting", NULL};
@@ -47,6 +48,8 @@ static const metric metrics[] = {
     {"booky_sync_conflicts_total", "counter", "Conflicts logged, by resolution.", COUNTERS(conflicts),
      {{"resolution", resolutions, 1}}},
     {"booky_sync_ledger_replays_total", "counter", "Repeated operations that got their stored result.", COUNTERS(replays), {{0}}},
+    {"booky_sync_pokes_total", "counter", "Pokes for the push process after a write, by outcome.", COUNTERS(pokes),
+     {{"outcome", poke_outcomes, 1}}},
     {"booky_sync_queue_waiting", "gauge", "Queued operations that wait to be applied, of all users.", GAUGES(queue_waiting), {{0}}},
     {"booky_sync_queue_review", "gauge", "Queued operations that failed five times and wait for a person.", GAUGES(queue_review), {{0}}},
     {"booky_sync_conflicts_open", "gauge", "Conflicts that wait for a person, of all users.", GAUGES(conflicts_open), {{0}}},

@@ -27,6 +27,7 @@ typedef struct request {
     } query[REQUEST_QUERY_MAX];
     size_t query_count;
     const char *user;         /* NULL: nobody, or the token was refused */
+    int64_t user_until;       /* when the token is no longer accepted: seconds since 1970 */
     const char *token_reason; /* why it was refused; NULL when none was sent */
     const struct route *route; /* NULL: no such path */
     const char *argument;      /* what stands in place of the route's "*", decoded */
@@ -42,9 +43,11 @@ typedef struct request {
     int64_t started_us;
     const char *slow_stage; /* the stage that took longest, and how long */
     int64_t slow_stage_us;
+    const char *headers;      /* more fields of a success, each with its line end, or NULL */
     const char *rate_headers; /* RateLimit fields, or NULL */
     int64_t retry_after;      /* seconds, with 429 */
     const volatile sig_atomic_t *cancelled; /* set when the request took too long */
+    enum { POKED_NOT, POKED_SENT, POKED_DROPPED } poked; /* what became of the poke to the user's other devices */
     uint64_t bytes_out;
 } request;
 

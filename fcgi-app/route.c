@@ -12,6 +12,7 @@ const route routes[] = {
     {"pending_apply", "POST", "/pending/apply", true, BODY_NONE, api_pending_apply},
     {"mark_synced", "POST", "/mark-synced", true, BODY_PLAIN, api_mark_synced},
     {"clear", "DELETE", "/clear", true, BODY_NONE, api_clear},
+    {"events", "GET", "/events", true, BODY_NONE, api_events},
     {"config", "GET", "/config", false, BODY_NONE, api_config},
     {"conflicts", "GET", "/conflicts", true, BODY_NONE, api_conflicts},
     {"conflict_resolve", "POST", "/conflicts/*/resolve", true, BODY_PLAIN, api_conflict_resolve},

@@ -30,6 +30,7 @@ rc api_pending(request *r);
 rc api_pending_apply(request *r);
 rc api_mark_synced(request *r);
 rc api_clear(request *r);
+rc api_events(request *r);
 rc api_config(request *r);
 rc api_conflicts(request *r);
 rc api_conflict_resolve(request *r);

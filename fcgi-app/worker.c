@@ -12,8 +12,10 @@
 
 #include "auth.h"
 #include "clock.h"
+#include "cursor.h"
 #include "log.h"
 #include "metrics.h"
+#include "poke.h"
 #include "reply.h"
 #include "request.h"
 #include "route.h"
@@ -78,6 +80,18 @@ static rc stage_run(request *r)
     return code;
 }
 
+/* Tells the user's other devices: after the commit, on a datagram, so that it costs no round trip and can fail no write. A commit
+ * in doubt is told too: a poke for nothing does no harm. */
+static rc stage_poke(request *r)
+{
+    const call *c = &r->call;
+    if (!c->change.any || !*r->conf->pokes_socket || (r->code != RC_OK && !(r->code == RC_UNAVAILABLE && c->committing))) return RC_OK;
+    const char *cursor = cursor_at(r->a, c->change.epoch, c->change.stamp);
+    bool sent = poke_send(r->conf->pokes_socket, poke_write(r->a, r->user, cursor, c->change.device));
+    r->poked = sent ? POKED_SENT : POKED_DROPPED;
+    return RC_OK;
+}
+
 static rc stage_reply(request *r)
 {
     reply_send(r);
@@ -125,7 +139,8 @@ static const struct stage {
 } stages[] = {
     {"read", request_read, false},     {"identify", stage_identify, false}, {"route", route_match, false},
     {"permit", stage_permit, false},   {"validate", stage_validate, false}, {"run", stage_run, false},
-    {"reply", stage_reply, true},      {"log", stage_log, true},
+    {"poke", stage_poke, true},        {"reply", stage_reply, true},
+    {"log", stage_log, true},
 };
 
 enum { RETRY_MS = 100 };
@@ -177,6 +192,7 @@ static void count(worker *w, const request *r)
         board_count(&c->conflicts[i], r->call.tally.conflicts[i]);
         board_count(&c->replays, r->call.tally.operations[i][3]);
     }
+    if (r->poked) board_count(&c->pokes[r->poked - POKED_SENT], 1);
     board_count(&c->round_trips, db_round_trips(w->db) - w->round_trips);
     board_count(&c->connects, db_connects(w->db) - w->connects);
     w->round_trips = db_round_trips(w->db);

@@ -156,6 +156,7 @@ rc account_erase(call *c, strbuf *reply)
     PGresult *clock, *counts;
     db_param user = db_text(c->user);
     c->committing = true;
+    call_changes(c, 0, 0, NULL); /* the clock goes too */
     rc code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN}, {.id = SQL_IDENTIFY, .params = &user},
                      {.id = SQL_CLOCK_ADVANCE, .params = &user, .result = &clock},
                      {.id = SQL_ERASE, .params = &user, .result = &counts}, {.id = SQL_COMMIT});

@@ -27,6 +27,7 @@ typedef struct batch {
     bool atomic;
     bool queued; /* they waited in the queue */
     resolver r;
+    int64_t epoch;
     json_t *first;    /* operation id → number of its first copy in this request */
     json_t *ledger;   /* operation id → row of ledger_rows */
     PGresult *ledger_rows;
@@ -115,6 +116,7 @@ static rc load(batch *b)
         {.id = SQL_ENTITIES_READ, .params = resolve_read_params(c->a, c->user, b->ops, b->count), .result = &entities});
     if (code != RC_OK) return code;
     b->r.stamp = db_column_int(clock, 0, 0, 0);
+    b->epoch = db_column_int(clock, 0, 2, 0);
     b->ledger_rows = ledger;
     for (int i = 0; i < PQntuples(ledger); i++)
         json_object_set_new(b->ledger, db_column(ledger, i, 0), json_integer(i));
@@ -270,6 +272,7 @@ static rc store(batch *b)
     db_param user = db_text(c->user), stamp = db_int(c->a, b->r.stamp);
     if (entity_dirty_count(&b->r.entities) > 0) {
         entity_send(&b->r.entities, c->db, c->user, b->r.stamp);
+        call_changes(c, b->epoch, b->r.stamp, b->r.device);
         statements++;
     }
     statements += conflict_send(&b->r.log, c->db, c->user, b->r.stamp);

@@ -1,5 +1,7 @@
 #include "call.h"
 
+#include "poke.h"
+
 rc call_fail(call *c, rc code, const char *fmt, ...)
 {
     va_list ap;
@@ -7,6 +9,14 @@ rc call_fail(call *c, rc code, const char *fmt, ...)
     c->message = arena_vprintf(c->a, fmt, ap);
     va_end(ap);
     return code;
+}
+
+void call_changes(call *c, int64_t epoch, int64_t stamp, const char *device)
+{
+    c->change.any = true;
+    c->change.epoch = epoch;
+    c->change.stamp = stamp;
+    c->change.device = poke_device(device);
 }
 
 void call_detail(call *c, const char *path, const char *message)

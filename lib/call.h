@@ -32,6 +32,11 @@ typedef struct call {
     strbuf details;      /* of a refusal: rows of a JSON array, without its brackets */
     int detail_count;
     bool committing; /* the commit was sent: the request may not be tried again */
+    struct {
+        bool any;
+        int64_t epoch, stamp;
+        uint64_t device; /* that wrote (poke.h) */
+    } change;               /* what a commit did to what a pull shows, for a poke to the user's other devices */
     const char *etag; /* set by a pull, NULL otherwise */
     const char *id;   /* of the request, for log events; or NULL */
     tally tally;
@@ -39,6 +44,9 @@ typedef struct call {
 
 /* Notes why a request is refused and returns `code`, so that a refusal is one line. */
 rc call_fail(call *c, rc code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* Notes that the commit that is about to be sent moves the user's clock to `stamp` for all who pull. */
+void call_changes(call *c, int64_t epoch, int64_t stamp, const char *device);
 
 /* Adds {"path":…,"message":…} to the details; dropped beyond CALL_DETAILS. */
 void call_detail(call *c, const char *path, const char *message);

@@ -77,6 +77,17 @@ const conf_row conf_rows[] = {
     INTEGER("retention.ledger", ledger_days, "90", 90, 36500, "days", "How long an operation id is remembered."),
     INTEGER("retention.snapshots", snapshot_days, "30", 1, 36500, "days",
             "How long the state before a full sync is kept."),
+    STRING("push.socket", push_socket, "/run/booky-sync-push.sock", "Unix socket where nginx asks for streams."),
+    STRING("push.pokes_socket", pokes_socket, "/run/booky-sync-pokes.sock",
+           "Unix datagram socket on which the workers tell what was committed; empty: they do not."),
+    INTEGER("push.streams", push_streams, "20000", 1, 500000, "streams", "Streams open at once; more are answered with 503."),
+    INTEGER("push.streams_per_user", push_streams_per_user, "10", 1, 1000, "streams",
+            "Streams of one user; one more closes the oldest."),
+    STRING("push.dsn", push_dsn, "",
+           "libpq connection string of the connection that tells other hosts; empty: that of database.dsn. Never through a "
+           "pooler."),
+    STRING("push.channel", push_channel, "booky_sync_pokes",
+           "Channel of LISTEN and NOTIFY on which the hosts tell each other; empty: there is only one host."),
     CHOICE("log.level", log_level, "info", "error,warn,info,debug", "Least urgent level that is logged."),
     {0},
 };

@@ -54,6 +54,13 @@ typedef struct conf {
     int64_t tombstone_days;    /* how long a deletion is remembered */
     int64_t ledger_days;       /* how long an operation id is remembered */
     int64_t snapshot_days;     /* how long the state before a replacement is kept */
+    /* [push] */
+    const char *push_socket;   /* path of the socket where nginx asks for streams */
+    const char *pokes_socket;  /* path of the datagram socket for pokes; "" for none */
+    int64_t push_streams;      /* open at once */
+    int64_t push_streams_per_user;
+    const char *push_dsn;      /* libpq connection string for LISTEN and NOTIFY; "": dsn */
+    const char *push_channel;  /* of LISTEN and NOTIFY; "": a single host */
     /* [log] */
     const char *log_level;     /* error, warn, info or debug */
 } conf;

@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "kind.h"
+#include "merge.h"
 
 enum { CURSOR_MAX = 2048 };
 
@@ -48,6 +49,13 @@ const char *position_write(arena *a, const position *p)
 {
     return cursor_wrap(a, arena_printf(a, "1 %lld %lld %lld %s %s", (long long)p->epoch, (long long)p->stamp,
                                        (long long)p->bound, p->kind, p->id));
+}
+
+const char *cursor_at(arena *a, int64_t epoch, int64_t stamp)
+{
+    /* Before the user's first write there is no clock yet; whoever goes on from there must hear of deletions all the same,
+     * because it may have sent what others delete. */
+    return position_write(a, &(position){epoch, stamp, epoch ? MERGE_NEVER : -1, "", ""});
 }
 
 bool position_read(arena *a, const char *cursor, position *p)

@@ -29,6 +29,9 @@ typedef struct position {
 const char *position_write(arena *a, const position *p);
 bool position_read(arena *a, const char *cursor, position *p);
 
+/* Where a pull ends that saw everything up to that clock. Epoch 0: the user has written nothing yet. */
+const char *cursor_at(arena *a, int64_t epoch, int64_t stamp);
+
 enum { LIMIT_MAX = 100000 };
 
 /* Reads the query parameter `limit`; NULL leaves *limit alone. */

@@ -38,7 +38,7 @@ typedef struct full {
     bool merge, dry_run;
     const char *device, *if_match;
     int64_t snapshot; /* to restore; 0: items come from the body */
-    int64_t stamp;
+    int64_t epoch, stamp;
     size_t conflicts;
     bool snapshot_taken;
     rc refused; /* because of an item; the first one's message stands in the call */
@@ -218,13 +218,14 @@ static rc check_begun(full *f, const PGresult *clock, const PGresult *plan)
 {
     position p;
     f->stamp = db_column_int(clock, 0, 0, 0);
+    f->epoch = db_column_int(clock, 0, 2, 0);
     f->deleted = db_column_int(plan, 0, 0, 0);
     f->displaced = db_column_int(plan, 0, 1, 0) > 0;
     if (!f->if_match) return RC_OK;
-    int64_t epoch = db_column_int(clock, 0, 2, 0), previous = db_column_int(clock, 0, 4, 0);
+    int64_t previous = db_column_int(clock, 0, 4, 0);
     position_read(f->c->a, f->if_match, &p);
     bool whole = *p.kind == '\0'; /* else more pages were behind that cursor */
-    if (whole && p.stamp == previous && (p.epoch == epoch || previous == 0)) return RC_OK;
+    if (whole && p.stamp == previous && (p.epoch == f->epoch || previous == 0)) return RC_OK;
     return call_fail(f->c, RC_CONFLICT, "If-Match: the server has moved on since that cursor; pull first");
 }
 
@@ -343,6 +344,7 @@ static rc store_chunk(full *f, resolver *r, arena *a, bool first, bool destructi
         bool commit = write && any;
         db_send(c->db, commit ? SQL_COMMIT : SQL_ROLLBACK, NULL);
         c->committing = commit;
+        if (commit) call_changes(c, f->epoch, f->stamp, f->device);
         if (!commit) f->stamp--; /* as in batch.c */
         statements++;
     }

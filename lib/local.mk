@@ -23,6 +23,7 @@ libbooky_a_SOURCES = \
 	lib/log.c lib/log.h \
 	lib/merge.c lib/merge.h \
 	lib/operation.c lib/operation.h \
+	lib/poke.c lib/poke.h \
 	lib/pull.c lib/pull.h \
 	lib/queue.c lib/queue.h \
 	lib/rc.c lib/rc.h \

@@ -150,13 +150,9 @@ static rc stream(call *c, const pull_query *q, position p, const clock_row *cloc
     if (code == RC_OK) code = finished;
     if (code != RC_OK) return code;
     p.epoch = clock->epoch;
-    /* Before the user's first write there is no clock yet; whoever goes on from there must hear of deletions all the same,
-     * because it may have sent what others delete. */
-    int64_t bound = clock->epoch ? MERGE_NEVER : -1;
-    if (!more) p = (position){clock->epoch, clock->clock, bound, "", ""};
     strbuf_putc(&out, ']');
     json_write_member(&out, "since", q->since);
-    json_write_member(&out, "cursor", position_write(c->a, &p));
+    json_write_member(&out, "cursor", more ? position_write(c->a, &p) : cursor_at(c->a, clock->epoch, clock->clock));
     json_write_bool(&out, "hasMore", more);
     strbuf_putc(&out, '}');
     c->write(c->to, out.data, out.len);

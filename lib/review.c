@@ -104,7 +104,7 @@ typedef struct decision {
     json_t *merged;      /* MERGE */
     int64_t base;        /* the version the person looked at, or MERGE_NEVER: that of the conflict */
     const char *device;
-    int64_t stamp;       /* of this transaction */
+    int64_t epoch, stamp; /* of the clock in this transaction */
     const PGresult *row; /* the conflict */
     resolver r;
     entity *e, *other; /* `other`: NULL unless two entities are in each other's way */
@@ -250,6 +250,7 @@ static rc store(decision *d, const char *resolution)
                       db_int(c->a, d->stamp)));
     db_send(c->db, SQL_COMMIT, NULL);
     c->committing = true;
+    call_changes(c, d->epoch, d->stamp, d->device);
     db_flush(c->db);
     while (statements-- > 0)
         if (db_take(c->db, c->a, &ignored) != RC_OK) break;
@@ -287,6 +288,7 @@ rc review_resolve(call *c, const char *id, const char *body, size_t len, strbuf 
     if (!found) return roll_back(c, call_fail(c, RC_NOT_FOUND, "there is no such conflict"));
     d.row = row;
     d.stamp = db_column_int(clock, 0, 0, 0);
+    d.epoch = db_column_int(clock, 0, 2, 0);
     d.r = resolver_new(c->a, c->conf, d.stamp, 0);
     d.r.device = d.device;
     entity_load(&d.r.entities, entities);

@@ -1,6 +1,7 @@
 #include "status.h"
 
 #include "clock.h"
+#include "cursor.h"
 #include "json.h"
 
 rc status_run(call *c, strbuf *reply)
@@ -20,6 +21,18 @@ rc status_run(call *c, strbuf *reply)
     json_write_int(reply, "pendingOperations", db_column_int(r, 0, 1, 0));
     json_write_int(reply, "conflicts", db_column_int(r, 0, 3, 0));
     strbuf_putc(reply, '}');
+    return RC_OK;
+}
+
+rc status_cursor(call *c, const char **cursor)
+{
+    PGresult *r;
+    db_param user = db_text(c->user);
+    rc code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN_READ}, {.id = SQL_IDENTIFY, .params = &user},
+                     {.id = SQL_CLOCK_READ, .params = &user, .result = &r}, {.id = SQL_COMMIT});
+    if (code != RC_OK) return code;
+    bool any = PQntuples(r) > 0;
+    *cursor = cursor_at(c->a, any ? db_column_int(r, 0, 2, 0) : 0, any ? db_column_int(r, 0, 0, 0) : 0);
     return RC_OK;
 }
 
