@@ -6,6 +6,7 @@ nginxincludedir = $(nginxdir)/booky-sync
 dist_nginxinclude_DATA = \
 	nginx/booky-sync/burst.conf \
 	nginx/booky-sync/cors.conf \
+	nginx/booky-sync/events.conf \
 	nginx/booky-sync/fastcgi.conf \
 	nginx/booky-sync/headers.conf \
 	nginx/booky-sync/http.conf \
