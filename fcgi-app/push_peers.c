@@ -30,9 +30,10 @@ typedef struct peers {
 
 static bool listens(PGconn *conn, const char *channel)
 {
+    static const char set[] = "SET application_name TO 'booky-sync push'; LISTEN ";
     char *name = PQescapeIdentifier(conn, channel, strlen(channel));
-    char *sql = name ? malloc(strlen(name) + sizeof "LISTEN ") : NULL;
-    if (sql) strcat(strcpy(sql, "LISTEN "), name);
+    char *sql = name ? malloc(strlen(name) + sizeof set) : NULL;
+    if (sql) strcat(strcpy(sql, set), name);
     PGresult *r = sql ? PQexec(conn, sql) : NULL;
     bool ok = PQresultStatus(r) == PGRES_COMMAND_OK;
     PQclear(r);
