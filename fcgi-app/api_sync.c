@@ -41,8 +41,7 @@ rc api_events(request *r)
     rc code = status_cursor(&r->call, &cursor);
     if (code != RC_OK) return code;
     const char *sent = request_header(r, "HTTP_LAST_EVENT_ID");
-    const char *ticket = ticket_write(r->a, poke_write(r->a, r->user, cursor, poke_device(device)), r->user_until, sent && *sent ? sent : last);
-    r->headers = arena_printf(r->a, "X-Accel-Redirect: /.booky-stream\r\nX-Booky-Ticket: %s\r\n", ticket);
+    r->ticket = ticket_write(r->a, poke_write(r->a, r->user, cursor, poke_device(device)), r->user_until, sent && *sent ? sent : last);
     return RC_OK;
 }
 

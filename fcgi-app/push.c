@@ -56,6 +56,7 @@ typedef struct push {
 typedef struct connection {
     stream stream; /* first: a stream is a connection */
     struct lws *wsi;
+    ev_io gone; /* of an event stream: tells when the other end has closed */
     char *reply; /* of /metrics */
     size_t reply_len;
 } connection;
@@ -91,6 +92,17 @@ static bool read_ticket(struct lws *wsi, ticket *out)
     return len > 0 && ticket_read(the->arena, text, (size_t)len, out);
 }
 
+/* While it answers a request the library does not look whether the other end is still there, and would find out with the next
+ * ping. Nothing else is ever to be read from such a stream. */
+static void on_gone(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    connection *c = (connection *)((char *)watcher - offsetof(connection, gone));
+    (void)events;
+    ev_io_stop(loop, watcher);
+    c->stream.ending = true;
+    wake(&c->stream);
+}
+
 /* Counts the stream in; the oldest of a user with too many ends: that is most likely one whose device has gone. */
 static bool open_stream(connection *c, struct lws *wsi, const ticket *t, bool websocket)
 {
@@ -108,6 +120,9 @@ static bool open_stream(connection *c, struct lws *wsi, const ticket *t, bool we
     the->counts.opened++;
     the->counts.streams[websocket]++;
     wake(&c->stream);
+    if (websocket) return true;
+    ev_io_init(&c->gone, on_gone, lws_get_socket_fd(wsi), EV_READ);
+    ev_io_start(the->loop, &c->gone);
     return true;
 }
 
@@ -225,6 +240,7 @@ static void on_closed(connection *c)
     free(c->reply);
     c->reply = NULL;
     if (!c->stream.user) return;
+    if (!c->stream.websocket) ev_io_stop(the->loop, &c->gone);
     the->counts.streams[c->stream.websocket]--;
     streams_remove(the->streams, &c->stream);
     end_if_done();
@@ -279,7 +295,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
         else if (the->ticks - st->waits >= SLOW_SECONDS) {
             if (!st->ending) the->counts.endings[PUSH_SLOW]++;
             st->ending = true;
-            lws_set_timeout(((connection *)st)->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
+            shutdown(lws_get_socket_fd(((connection *)st)->wsi), SHUT_RDWR); /* what waits is not written, and the library sees the end */
             continue;
         }
         if (now >= st->expires) end(st, PUSH_EXPIRED);
@@ -288,6 +304,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
         wake(st);
     }
     streams_sweep(the->streams, the->ticks);
+    lws_cancel_service(the->context); /* with a loop that is not its own, its timers run only when something happens */
     if (the->ticks % 10 == 0) listen_notify("WATCHDOG=1");
     end_if_done();
 }

@@ -20,8 +20,9 @@ static void put_head(request *r, strbuf *head)
     if (r->code != RC_NOT_MODIFIED) strbuf_puts(head, "Content-Type: application/json\r\n");
     if (r->call.etag && (r->code == RC_OK || r->code == RC_NOT_MODIFIED))
         strbuf_printf(head, "ETag: %s\r\nCache-Control: private, no-cache\r\n", r->call.etag);
+    else if (r->ticket && r->code == RC_OK) /* without Cache-Control, which nginx would keep beside that of the stream */
+        strbuf_printf(head, "X-Accel-Redirect: /.booky-stream\r\nX-Booky-Ticket: %s\r\n", r->ticket);
     else strbuf_puts(head, "Cache-Control: no-store\r\n");
-    if (r->headers && r->code == RC_OK) strbuf_puts(head, r->headers);
     if (r->rate_headers) strbuf_puts(head, r->rate_headers);
     if (r->code == RC_RATE_LIMITED) strbuf_printf(head, "Retry-After: %lld\r\n", (long long)r->retry_after);
     if (r->code == RC_METHOD_NOT_ALLOWED) strbuf_printf(head, "Allow: %s\r\n", r->allow);

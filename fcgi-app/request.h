@@ -43,7 +43,7 @@ typedef struct request {
     int64_t started_us;
     const char *slow_stage; /* the stage that took longest, and how long */
     int64_t slow_stage_us;
-    const char *headers;      /* more fields of a success, each with its line end, or NULL */
+    const char *ticket;       /* the reply is to come from the push process, for this (poke.h); NULL: it is ours */
     const char *rate_headers; /* RateLimit fields, or NULL */
     int64_t retry_after;      /* seconds, with 429 */
     const volatile sig_atomic_t *cancelled; /* set when the request took too long */

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import path from 'node:path';
@@ -122,7 +122,7 @@ export function listenWebSocket(user, query = '', { protocol = `booky.v1, bearer
 // The push process of the stack
 
 const pidFile = path.join(state, 'pid/push');
-export const pushPid = () => Number(readFileSync(pidFile, 'utf8'));
+export const pushPid = () => Number(existsSync(pidFile) ? readFileSync(pidFile, 'utf8') : NaN);
 
 export const isAlive = (pid) => {
   try {

@@ -133,7 +133,7 @@ test('two hosts: a commit on one is told by the other, both ways, also after the
     assert.equal((await here.next()).cursor, cursor);
     // The command line pokes too; here it belongs to the other host.
     const file = path.join(folder, 'operations.json');
-    writeFileSync(file, JSON.stringify({ operations: [patch('b1', { round: -round, title: 'T' }, { timestamp: undefined })] }));
+    writeFileSync(file, JSON.stringify(patch('b1', { round: -round, title: 'T' }, { timestamp: undefined })));
     execFileSync(process.env.BOOKY_BIN, ['replay', '--user', user.id, '--config', path.join(state, 'booky-sync.conf'), file], { env: host.env });
     const next = await cursorOf(user);
     assert.equal((await there.next()).cursor, next);
