@@ -38,7 +38,7 @@ test('every request example has a reply example of its name, and every scenario 
 test('every operation has an example of success', () => {
   for (const op of operations)
     assert.ok(
-      examples(op).some(({ status }) => status < 300),
+      op.streams || examples(op).some(({ status }) => status < 300),
       op.id,
     );
 });

@@ -63,6 +63,7 @@ export const operations = Object.entries(document.paths).flatMap(([path, item]) 
         node,
         at,
         responses,
+        streams: 'text/event-stream' in (node.responses['200'].content ?? {}), // without end: tests/push
         parameters: node.parameters ?? [],
         body: node.requestBody?.content['application/json'],
       };

@@ -21,7 +21,7 @@ const manual = read("docs/operations.md")
 
 const sources = ["lib", "fcgi-app"].flatMap((dir) => readdirSync(join(root, dir)).filter((f) => f.endsWith(".c")).map((f) => `${dir}/${f}`))
 const code = sources.map(read).join("\n")
-const metrics = all(read("fcgi-app/metrics.c"), /\{"(booky_sync_\w+)", "(?:counter|gauge|histogram)"/g)
+const metrics = all(read("fcgi-app/metrics.c") + read("fcgi-app/push_metrics.c"), /\{"(booky_sync_\w+)", "(?:counter|gauge|histogram)"/g)
 const settings = all(read("lib/conf.c"), /(?:STRING|INTEGER|CHOICE)\("(\w+\.\w+)"/g).concat(all(read("lib/conf.c"), /\{"(\w+\.\w+)", CONF_/g))
 const alerts = all(rules, /- alert: (\w+)/g)
 const expressions = dashboard.panels.flatMap((p) => (p.targets ?? []).map((t) => t.expr))
