@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -41,10 +42,10 @@ static bool cut(arena *a, const char *text, size_t len, char **words, size_t cou
 static bool read_words(arena *a, char *const *words, poke *out)
 {
     position p;
-    int end = 0;
     if (!position_read(a, words[1], &p)) return false;
-    *out = (poke){.user = words[0], .cursor = words[1], .epoch = p.epoch, .stamp = p.stamp};
-    return sscanf(words[2], "%16" SCNx64 "%n", &out->device, &end) == 1 && words[2][end] == '\0';
+    if (strlen(words[2]) != 16 || strspn(words[2], "0123456789abcdef") != 16) return false;
+    *out = (poke){words[0], words[1], p.epoch, p.stamp, strtoull(words[2], NULL, 16)};
+    return true;
 }
 
 bool poke_read(arena *a, const char *text, size_t len, poke *out)

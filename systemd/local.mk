@@ -2,6 +2,7 @@
 units = \
 	systemd/booky-sync.service \
 	systemd/booky-sync-migrate.service \
+	systemd/booky-sync-push.service \
 	systemd/booky-sync-purge.service
 EXTRA_DIST += $(units:=.in)
 CLEANFILES += $(units)
@@ -12,12 +13,12 @@ $(units): %: %.in Makefile
 
 if HAVE_SYSTEMD
 systemdsystemunit_DATA = $(units)
-dist_systemdsystemunit_DATA = systemd/booky-sync.socket systemd/booky-sync-purge.timer
+dist_systemdsystemunit_DATA = systemd/booky-sync.socket systemd/booky-sync-push.socket systemd/booky-sync-purge.timer
 sysusersdir = $(prefix)/lib/sysusers.d
 dist_sysusers_DATA = systemd/sysusers.d/booky-sync.conf
 tmpfilesdir = $(prefix)/lib/tmpfiles.d
 dist_tmpfiles_DATA = systemd/tmpfiles.d/booky-sync.conf
 else
-EXTRA_DIST += systemd/booky-sync.socket systemd/booky-sync-purge.timer \
+EXTRA_DIST += systemd/booky-sync.socket systemd/booky-sync-push.socket systemd/booky-sync-purge.timer \
 	systemd/sysusers.d/booky-sync.conf systemd/tmpfiles.d/booky-sync.conf
 endif

@@ -155,8 +155,9 @@ check_rate_published() { # from here on with the published rate limit
 }
 
 check_pool_log() { # the sanitizers must have found nothing in the server, leaks at its end included
+    pid_stop push TERM
     pid_stop pool TERM
-    ! grep -E -A40 'AddressSanitizer|LeakSanitizer|runtime error' "$RUN/log/pool.log"
+    ! grep -E -A40 'AddressSanitizer|LeakSanitizer|runtime error' "$RUN/log/pool.log" "$RUN/log/push.log"
 }
 
 check_nginx_files() { # the shipped site as it is, but for ports and certificate
@@ -227,6 +228,7 @@ check_server() { # what needs a running server
     step node "http tests" check_node tests/http
     step node "http tests, faults of the database" check_node tests/http/faults
     step node "pool tests" check_node tests/pool
+    step node "push tests" check_node tests/push
     step node "nginx: large bodies, slow clients" check_node tests/nginx/large
     step one "torture: edits of many devices under faults" check_torture
     if ((NPM_READY)); then
@@ -237,7 +239,7 @@ check_server() { # what needs a running server
     fi
     step one "nginx: published rate limit" check_rate_published
     step node "nginx: before the pool" check_node tests/nginx
-    step one "nothing in the log of the pool" check_pool_log
+    step one "nothing in the logs of pool and push process" check_pool_log
     step node "nginx: the pool is down" check_node tests/nginx/pool-down
     step one "systemd: socket activation" check_activation
 }

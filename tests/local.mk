@@ -4,6 +4,7 @@ check_PROGRAMS += tests/unit/unit
 TESTS += tests/unit/unit
 endif
 tests_unit_unit_SOURCES = \
+	fcgi-app/streams.c \
 	tests/unit/main.c \
 	tests/unit/test_arena.c \
 	tests/unit/test_clock.c \
@@ -13,8 +14,9 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_kind.c \
 	tests/unit/test_merge.c \
 	tests/unit/test_merge_property.c \
+	tests/unit/test_poke.c \
 	tests/unit/test_token.c
-tests_unit_unit_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+tests_unit_unit_CPPFLAGS = $(AM_CPPFLAGS) -iquote $(srcdir)/fcgi-app $(CHECK_CFLAGS)
 tests_unit_unit_LDADD = libbooky.a $(CHECK_LIBS) $(BOOKY_LIBS) -lm
 
 # The same against a database: needs BOOKY_TEST_DSN and BOOKY_TEST_ADMIN_DSN, hence not in `make check`.
@@ -53,3 +55,4 @@ contract_files = \
 	tests/contract/sources.test.mjs \
 	tests/contract/time.mjs
 EXTRA_DIST += tests/check.sh tests/package.sh tests/torture.sh tests/http tests/nginx tests/pool tests/torture $(contract_files)
+EXTRA_DIST += tests/check.sh tests/package.sh tests/http tests/nginx tests/pool tests/push $(contract_files)
