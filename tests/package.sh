@@ -70,6 +70,8 @@ files_right() {
 /lib/systemd/system/booky-sync.service root:root 644
 /lib/systemd/system/booky-sync.socket root:root 644
 /lib/systemd/system/booky-sync-migrate.service root:root 644
+/lib/systemd/system/booky-sync-push.service root:root 644
+/lib/systemd/system/booky-sync-push.socket root:root 644
 /lib/systemd/system/booky-sync-purge.service root:root 644
 /lib/systemd/system/booky-sync-purge.timer root:root 644
 /usr/lib/sysusers.d/booky-sync.conf root:root 644
@@ -125,7 +127,8 @@ stage_install() { # in a chroot, as image builders do: no systemd runs, and noth
     must "install into a bare Debian" apt install /package/booky-sync.deb
     expect "files, owners, modes" files_right
     expect "the program runs" booky-sync --version
-    expect "service enabled" systemctl is-enabled booky-sync.service booky-sync.socket booky-sync-purge.timer
+    expect "service enabled" systemctl is-enabled booky-sync.service booky-sync.socket booky-sync-push.service booky-sync-push.socket \
+        booky-sync-purge.timer
     expect "migrations not run unasked" fails systemctl is-enabled booky-sync-migrate.service
     expect "site not enabled unasked" fails test -e /etc/nginx/sites-enabled/booky-sync
     expect "account" is "$(getent passwd booky-sync | cut -d: -f6,7)" /var/lib/booky-sync:/usr/sbin/nologin
@@ -268,6 +271,11 @@ stage_boot() { # with systemd as the first process
     reply=$(call GET '/api/sync/changes?since=2020-01-01T00:00:00Z')
     expect "GET /changes" has "$reply" '"title":"The Dispossessed"'
 
+    must "start of the push process" systemctl start booky-sync-push
+    expect "push sockets" is "$(owner_mode /run/booky-sync-push.sock) $(owner_mode /run/booky-sync-pokes.sock)" \
+        "booky-sync:www-data 660 booky-sync:www-data 660"
+    expect "GET /events" has "$(curl -skN -m 2 -H "Authorization: Bearer $TOKEN" https://127.0.0.1/api/sync/events)" 'data: {"cursor":'
+
     expect "plain HTTP is sent to HTTPS" eventually redirects
     expect "status" runuser -u booky-sync -- booky-sync status
     expect "reload" systemctl reload booky-sync
@@ -289,7 +297,8 @@ stage_boot() { # with systemd as the first process
     expect "completion: kinds" completes 'booky-sync replay --as r' 'rating readingLog'
 
     must "remove" apt remove booky-sync
-    expect "remove stops the service" fails systemctl is-active --quiet booky-sync.service booky-sync.socket
+    expect "remove stops the service" fails systemctl is-active --quiet booky-sync.service booky-sync.socket booky-sync-push.service \
+        booky-sync-push.socket
     expect "remove keeps the settings" test -s /etc/booky-sync/booky-sync.conf
     rm /etc/ssl/private/booky-sync.{key,crt}
     must "purge" apt purge booky-sync

@@ -51,7 +51,7 @@ for (const target of ['/api/sync/operations', '/sync/operations', '/api/sync/ful
     checkOpen(reply);
     assert.deepEqual(list(reply.headers['access-control-allow-methods']), ['delete', 'get', 'post']);
     assert.deepEqual(list(reply.headers['access-control-allow-headers']),
-      ['authorization', 'content-encoding', 'content-type', 'if-match', 'if-none-match', 'x-request-id']);
+      ['authorization', 'content-encoding', 'content-type', 'if-match', 'if-none-match', 'last-event-id', 'x-request-id']);
     assert.deepEqual(values(reply, 'access-control-max-age'), ['7200']);
     assert.deepEqual(site.taken(), []);
   });
