@@ -229,6 +229,7 @@ check_server() { # what needs a running server
     step node "http tests, faults of the database" check_node tests/http/faults
     step node "pool tests" check_node tests/pool
     step node "push tests" check_node tests/push
+    step node "push tests, the process stopped and hung" check_node tests/push/process
     step node "nginx: large bodies, slow clients" check_node tests/nginx/large
     step one "torture: edits of many devices under faults" check_torture
     if ((NPM_READY)); then

@@ -1,12 +1,13 @@
-// The push process: stopped, started, hung, one of several; nginx reloaded. Writes never notice.
+// The push process: stopped, started, hung, one of several; nginx reloaded. Writes never notice. It hits everybody who uses the
+// stack, so it stands in a folder of its own: run it alone.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test, { after } from 'node:test';
-import { User, book, checkError, origin, patch, request, seconds, sleep, sql, state, until } from '../http/lib.mjs';
-import { closeAll, cursorOf, isAlive, listen, listenWebSocket, listening, pushPid, startPush, stopPush } from './lib.mjs';
+import { User, book, checkError, origin, patch, request, seconds, sleep, sql, state, until } from '../../http/lib.mjs';
+import { closeAll, cursorOf, isAlive, listen, listenWebSocket, listening, pushPid, startPush, stopPush } from '../lib.mjs';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'booky-push-'));
 const started = [];
