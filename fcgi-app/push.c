@@ -258,6 +258,10 @@ static void on_connect(struct ev_loop *loop, ev_io *watcher, int events)
 static void on_poke(const char *text, size_t len, bool from_peer)
 {
     poke p;
+    if (from_peer && len > 2 && *text == PEERS_REPORT) {
+        log_event((log_level)(text[1] - '0'), "peers", "%.*s", (int)len - 2, text + 2);
+        return;
+    }
     if (!poke_read(the->arena, text, len, &p)) {
         the->counts.invalid++;
         return;

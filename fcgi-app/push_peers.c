@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,6 +29,15 @@ typedef struct peers {
     int64_t retry_ms;
 } peers;
 
+/* The log is the main thread's. */
+static void report(const peers *p, log_level level, const char *message)
+{
+    char text[POKE_MAX];
+    int len = snprintf(text, sizeof text, "%c%d%.*s", PEERS_REPORT, (int)level, (int)strcspn(message, "\n"), message);
+    size_t whole = (size_t)len < sizeof text ? (size_t)len : sizeof text - 1;
+    send(p->fd, text, whole, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 static bool listens(PGconn *conn, const char *channel)
 {
     static const char set[] = "SET application_name TO 'booky-sync push'; LISTEN ";
@@ -45,9 +55,7 @@ static bool listens(PGconn *conn, const char *channel)
 static void lose(peers *p, const char *fault)
 {
     int64_t up = atomic_exchange(&p->counts->up, 0);
-    if (up || p->retry_ms == RETRY_FIRST_MS)
-        log_event(LOG_LEVEL_WARN, "peers", "other hosts are not told and not heard: %.*s", (int)strcspn(fault, "\n"),
-                  fault);
+    if (up || p->retry_ms == RETRY_FIRST_MS) report(p, LOG_LEVEL_WARN, fault);
     PQfinish(p->conn);
     p->conn = NULL;
     p->waiting_len = 0; /* they would be late, and whoever could not listen meanwhile asks anyway */
@@ -62,7 +70,7 @@ static void connect_once(peers *p)
     if (p->conn && listens(p->conn, p->conf->push_channel)) {
         atomic_store(&p->counts->up, 1);
         p->retry_ms = RETRY_FIRST_MS;
-        log_event(LOG_LEVEL_INFO, "peers", "telling and hearing other hosts on channel %s", p->conf->push_channel);
+        report(p, LOG_LEVEL_INFO, "telling and hearing other hosts");
         return;
     }
     lose(p, p->conn ? PQerrorMessage(p->conn) : fault);

@@ -19,8 +19,10 @@ typedef struct peers_counts {
     _Atomic int64_t notified, failed; /* NOTIFYs that were sent, and that could not be */
 } peers_counts;
 
+enum { PEERS_REPORT = '!' }; /* begins a line for the log, with the level as a digit; no poke begins so */
+
 /* Starts the thread. Returns the socket on which pokes come from other hosts, and to which those of this host are
- * written, each a datagram; non-blocking, closed by the caller. -1: it cannot be started. The thread ends with the
+ * written, each a datagram; the log's lines come there too. -1: it cannot be started. The thread ends with the
  * process. */
 int peers_start(const conf *c, peers_counts *counts);
 

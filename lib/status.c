@@ -28,8 +28,7 @@ rc status_cursor(call *c, const char **cursor)
 {
     PGresult *r;
     db_param user = db_text(c->user);
-    rc code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN_READ}, {.id = SQL_IDENTIFY, .params = &user},
-                     {.id = SQL_CLOCK_READ, .params = &user, .result = &r}, {.id = SQL_COMMIT});
+    rc code = db_query(c->db, c->a, c->user, SQL_CLOCK_READ, &user, &r);
     if (code != RC_OK) return code;
     bool any = PQntuples(r) > 0;
     *cursor = cursor_at(c->a, any ? db_column_int(r, 0, 2, 0) : 0, any ? db_column_int(r, 0, 0, 0) : 0);
