@@ -62,11 +62,18 @@ static void lose(peers *p, const char *fault)
     p->send_at_us = 0;
 }
 
+/* What the server says beside its answers; libpq would write it to standard error. */
+static void drop_notice(void *context, const char *message)
+{
+    (void)context, (void)message;
+}
+
 static void connect_once(peers *p)
 {
     char fault[512] = "";
     const char *dsn = *p->conf->push_dsn ? p->conf->push_dsn : p->conf->dsn;
     p->conn = db_connect(dsn, p->conf->password_file, "", fault, sizeof fault);
+    if (p->conn) PQsetNoticeProcessor(p->conn, drop_notice, NULL);
     if (p->conn && listens(p->conn, p->conf->push_channel)) {
         atomic_store(&p->counts->up, 1);
         p->retry_ms = RETRY_FIRST_MS;
