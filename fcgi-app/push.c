@@ -419,6 +419,7 @@ static bool start(push *p, const push_sockets *sockets)
         ev_signal_start(p->loop, &stops[i]);
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); /* whoever means a reload: there is nothing to read again */
     return true;
 }
 
