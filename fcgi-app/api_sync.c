@@ -41,7 +41,8 @@ rc api_events(request *r)
     rc code = status_cursor(&r->call, &cursor);
     if (code != RC_OK) return code;
     const char *sent = request_header(r, "HTTP_LAST_EVENT_ID");
-    r->ticket = ticket_write(r->a, poke_write(r->a, r->user, cursor, poke_device(device)), r->user_until, sent && *sent ? sent : last);
+    if (sent && *sent) last = sent;
+    r->ticket = ticket_write(r->a, poke_write(r->a, r->user, cursor, poke_device(device)), r->user_until, last);
     return RC_OK;
 }
 

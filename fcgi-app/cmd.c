@@ -25,7 +25,10 @@ bool cmd_call_begin(call *c, const conf *settings, const char *user)
 void cmd_call_end(call *c)
 {
     /* As a worker does it, for the last commit there was. */
-    if (c->change.any) poke_send(c->conf->pokes_socket, poke_write(c->a, c->user, cursor_at(c->a, c->change.epoch, c->change.stamp), c->change.device));
+    if (c->change.any) {
+        const char *cursor = cursor_at(c->a, c->change.epoch, c->change.stamp);
+        poke_send(c->conf->pokes_socket, poke_write(c->a, c->user, cursor, c->change.device));
+    }
     db_free(c->db);
     arena_free(c->a);
 }

@@ -299,7 +299,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
         else if (the->ticks - st->waits >= SLOW_SECONDS) {
             if (!st->ending) the->counts.endings[PUSH_SLOW]++;
             st->ending = true;
-            shutdown(lws_get_socket_fd(((connection *)st)->wsi), SHUT_RDWR); /* what waits is not written, and the library sees the end */
+            /* What waits is never written, and the library sees the end. */
+            shutdown(lws_get_socket_fd(((connection *)st)->wsi), SHUT_RDWR);
             continue;
         }
         if (now >= st->expires) end(st, PUSH_EXPIRED);

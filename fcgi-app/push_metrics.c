@@ -14,14 +14,18 @@ typedef struct metric {
 static const metric metrics[] = {
     {"booky_sync_push_streams", "gauge", "Open streams.", COUNT(streams), "protocol", {"sse", "websocket"}},
     {"booky_sync_push_streams_opened_total", "counter", "Streams opened.", COUNT(opened), NULL, {0}},
-    {"booky_sync_push_streams_ended_total", "counter", "Streams refused or ended by the server, by reason.", COUNT(endings), "reason", {"limit", "per_user", "slow", "expired"}},
-    {"booky_sync_push_pokes_received_total", "counter", "Pokes received, by where they come from.", COUNT(received), "source", {"workers", "hosts"}},
+    {"booky_sync_push_streams_ended_total", "counter", "Streams refused or ended by the server, by reason.",
+     COUNT(endings), "reason", {"limit", "per_user", "slow", "expired"}},
+    {"booky_sync_push_pokes_received_total", "counter", "Pokes received, by where they come from.",
+     COUNT(received), "source", {"workers", "hosts"}},
     {"booky_sync_push_pokes_invalid_total", "counter", "Datagrams that were no poke.", COUNT(invalid), NULL, {0}},
     {"booky_sync_push_pokes_sent_total", "counter", "Pokes written to streams.", COUNT(sent), NULL, {0}},
-    {"booky_sync_push_pokes_coalesced_total", "counter", "Pokes that a newer one took the place of before they were written.", COUNT(coalesced), NULL, {0}},
+    {"booky_sync_push_pokes_coalesced_total", "counter", "Pokes that a newer one took the place of before they were written.",
+     COUNT(coalesced), NULL, {0}},
     {"booky_sync_push_hosts_up", "gauge", "Whether the connection to the other hosts listens.", COUNT(peers_up), NULL, {0}},
     {"booky_sync_push_notifications_total", "counter", "NOTIFYs to the other hosts.", COUNT(notified), NULL, {0}},
-    {"booky_sync_push_notifications_failed_total", "counter", "NOTIFYs that the database did not take.", COUNT(notify_failed), NULL, {0}},
+    {"booky_sync_push_notifications_failed_total", "counter", "NOTIFYs that the database did not take.",
+     COUNT(notify_failed), NULL, {0}},
 };
 
 void push_metrics_write(const push_counts *counts, strbuf *out)

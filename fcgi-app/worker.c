@@ -85,7 +85,8 @@ static rc stage_run(request *r)
 static rc stage_poke(request *r)
 {
     const call *c = &r->call;
-    if (!c->change.any || !*r->conf->pokes_socket || (r->code != RC_OK && !(r->code == RC_UNAVAILABLE && c->committing))) return RC_OK;
+    bool in_doubt = r->code == RC_UNAVAILABLE && c->committing;
+    if (!c->change.any || !*r->conf->pokes_socket || (r->code != RC_OK && !in_doubt)) return RC_OK;
     const char *cursor = cursor_at(r->a, c->change.epoch, c->change.stamp);
     bool sent = poke_send(r->conf->pokes_socket, poke_write(r->a, r->user, cursor, c->change.device));
     r->poked = sent ? POKED_SENT : POKED_DROPPED;

@@ -56,9 +56,11 @@ bool poke_read(arena *a, const char *text, size_t len, poke *out)
 
 const char *ticket_write(arena *a, const char *poke, int64_t expires, const char *last)
 {
-    /* What is no cursor of ours is not repeated; whoever sent it gets a poke at once, as if it had sent none. */
+    /* Only the end of a pull can be the newest cursor. What is none is not repeated: whoever sent it gets a poke at once, as if
+     * it had sent nothing. */
     position p;
-    return arena_printf(a, "%s %" PRId64 " %s", poke, expires, last && position_read(a, last, &p) ? last : "-");
+    bool known = last && position_read(a, last, &p) && *p.kind == '\0';
+    return arena_printf(a, "%s %" PRId64 " %s", poke, expires, known ? last : "-");
 }
 
 bool ticket_read(arena *a, const char *text, size_t len, ticket *out)
