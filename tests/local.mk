@@ -38,6 +38,21 @@ tests_db_dbtest_SOURCES = \
 tests_db_dbtest_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_db_dbtest_LDADD = libbooky.a $(CHECK_LIBS) $(BOOKY_LIBS) -lm
 
+# What `./dev bench` measures with.
+check_PROGRAMS += tests/bench/fcgiload tests/bench/statements
+tests_bench_fcgiload_SOURCES = tests/bench/fcgiload.c tests/bench/recipe.c tests/bench/recipe.h
+tests_bench_fcgiload_LDADD = libbooky.a $(BOOKY_LIBS) -lm
+tests_bench_statements_SOURCES = tests/bench/statements.c
+tests_bench_statements_LDADD = libbooky.a $(BOOKY_LIBS) -lm
+bench_files = \
+	tests/bench/bench.sh \
+	tests/bench/data.mjs \
+	tests/bench/limit.mjs \
+	tests/bench/run.mjs \
+	tests/bench/stack.mjs \
+	tests/bench/workloads.mjs \
+	tests/bench/wrk.lua
+
 # Tests over HTTP need a server; `./dev check` starts one.
 contract_files = \
 	tests/contract/.npmrc \
@@ -56,3 +71,4 @@ contract_files = \
 	tests/contract/time.mjs
 EXTRA_DIST += tests/check.sh tests/package.sh tests/torture.sh tests/http tests/nginx tests/pool tests/torture $(contract_files)
 EXTRA_DIST += tests/check.sh tests/package.sh tests/http tests/nginx tests/pool tests/push $(contract_files)
+EXTRA_DIST += tests/check.sh tests/package.sh tests/http tests/nginx tests/pool $(bench_files) $(contract_files)
