@@ -48,8 +48,10 @@ bench_files = \
 	tests/bench/bench.sh \
 	tests/bench/data.mjs \
 	tests/bench/limit.mjs \
+	tests/bench/plot.mjs \
 	tests/bench/run.mjs \
 	tests/bench/stack.mjs \
+	tests/bench/table.mjs \
 	tests/bench/workloads.mjs \
 	tests/bench/wrk.lua
 

@@ -47,14 +47,15 @@ export async function seed() {
 export const STAMP = 1_700_000_000_000; // the stamp of a library's first book; the next one's is one later
 
 // Names the users, and writes their tokens.
-export function population({ users, books, victims = 0, step = 1, first = 1_000_001 }) {
+// `everyone`: the users between the steps exist too, but make no requests.
+export function population({ users, books, victims = 0, step = 1, first = 1_000_001, everyone = false }) {
   const tokens = `${scratch}/tokens-${first}-${users}-${step}`;
   const ids = Array.from({ length: users }, (_, i) => String(first + i * step));
   writeFileSync(tokens, ids.map((id) => `${mint({ userId: id, exp: Math.floor(Date.now() / 1000) + 86400 })}\n`).join(''));
-  return { users, books, victims, step, first, tokens, clock: STAMP + books - 1 };
+  return { users, books, victims, step, first, everyone, tokens, clock: STAMP + books - 1 };
 }
 
-// Makes these users and libraries the only ones. `all`: also those between the steps.
+// Makes these users and libraries the only ones.
 export async function fill(p) {
   const step = p.everyone ? 1 : p.step, last = p.first + p.users * p.step - 1;
   const copy = (name, count, stamp) => `

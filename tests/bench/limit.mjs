@@ -9,7 +9,7 @@ import { closeSync, openSync, readFileSync, readSync, readdirSync, rmSync, statS
 import path from 'node:path';
 import { mint, request, sleep } from '../http/lib.mjs';
 import { FIRST_BOOK } from './data.mjs';
-import { build, cluster, metric, must, run, scratch, sql, start } from './stack.mjs';
+import { build, cluster, must, run, scratch, served, sql, start } from './stack.mjs';
 
 const CHUNK = 100_000; // bytes of one variable: an argument of a program may have 128 KiB
 const NOW = '(SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)';
@@ -42,9 +42,9 @@ async function logged(user, act) {
     await sleep(300);
   };
   await set('all');
-  const file = logFile(), offset = statSync(file).size, trips = await metric('booky_sync_db_round_trips_total');
+  const file = logFile(), offset = statSync(file).size, { trips } = await served();
   const reply = await act();
-  const made = (await metric('booky_sync_db_round_trips_total')) - trips;
+  const made = (await served()).trips - trips;
   await set('none');
   const lines = readFrom(file, offset).trim().split('\n').map((line) => JSON.parse(line));
   const executed = lines.flatMap(({ pid, message, detail }) => {
@@ -60,11 +60,14 @@ async function logged(user, act) {
 
 // ---- from a request to a script
 
-// One request of a recipe with values that can be found again in its statements.
-const marks = { N: '880000000000001', V: String(FIRST_BOOK + 7) };
-for (let n = 1; n <= 9; n++) marks[n] = String(FIRST_BOOK + 10 + n);
+// Values for the marks of a recipe that can be found again in the statements.
+function marksOf({ books }, now) {
+  const marks = { N: '880000000000001', V: String(FIRST_BOOK + 7), T: String(now), S: String(now - 30_000) };
+  for (let n = 1; n <= 9; n++) marks[n] = String(FIRST_BOOK + (books > 20 ? 10 + n : 0));
+  return marks;
+}
 
-const fillIn = (text, more) => text.replace(/@([NVTS1-9])@/g, (_, mark) => ({ ...marks, ...more })[mark]);
+const fillIn = (text, marks) => text.replace(/@([NVTS1-9])@/g, (_, mark) => marks[mark]);
 
 // The expression that stands for a parameter: a variable with its text, in which the ids are filled in anew. JSON stays as it is.
 function expression(value, type, known, define) {
@@ -73,24 +76,26 @@ function expression(value, type, known, define) {
   if (value === known.user) return ':user';
   if (type === 'bigint' && value in known.instants) return known.instants[value];
   if (!type.startsWith('text')) return define(value);
-  const used = [...known.marks].filter((mark) => value.includes(marks[mark]));
-  const text = used.reduce((so_far, mark) => so_far.replaceAll(marks[mark], `@${mark}@`), value);
-  return used.reduce((so_far, mark) => `replace(${so_far}, '@${mark}@', (:${/\d/.test(mark) ? `M${mark}` : mark})::text)`, define(text));
+  const used = [...known.used].filter((mark) => value.includes(known.marks[mark]));
+  const text = used.reduce((soFar, mark) => soFar.replaceAll(known.marks[mark], `@${mark}@`), value);
+  return used.reduce((soFar, mark) => `replace(${soFar}, '@${mark}@', (:${/\d/.test(mark) ? `M${mark}` : mark})::text)`, define(text));
 }
 
-// Logs one request of the recipe and makes a pgbench script of it: { file, variables }.
-export async function limitScript(name, recipe, population, books, victims) {
-  const user = String(population.first), now = Date.now();
+// Logs one request of the recipe and makes a pgbench script of it: { file, variables, weight, names of the statements }.
+export async function limitScript(name, recipe, population) {
+  const { books, victims, clock } = population;
+  const user = String(population.first), now = Date.now(), marks = marksOf(population, now);
   const used = new Set([...`${recipe.target} ${recipe.body}`.matchAll(/@([NV1-9])@/g)].map((match) => match[1]));
-  const fresh = { T: String(now), S: String(now - 30_000) };
-  const [header, value] = recipe.header ? fillIn(recipe.header, fresh).split(': ') : [];
-  const { reply, list, trips } = await logged(user, () => request(fillIn(recipe.target, fresh), {
-    method: recipe.method, token: mint({ userId: user }), body: recipe.body ? fillIn(recipe.body, fresh) : undefined,
+  const [header, value] = recipe.header.split(': ');
+  const { reply, list, trips } = await logged(user, () => request(fillIn(recipe.target, marks), {
+    method: recipe.method, token: mint({ userId: user }), body: fillIn(recipe.body, marks),
     headers: { ...(recipe.body && { 'content-type': 'application/json' }), ...(header && { [header]: value }) },
   }));
   assert.equal(reply.status, recipe.status, `${name}: ${reply.text}`);
+  if (recipe.count >= 0) assert.equal(reply.text.split(recipe.expected).length - 1, recipe.count, `${name}: ${reply.text}`);
   const [[stamp]] = await sql(`SELECT clock FROM booky.clocks WHERE user_id = '${user}'`);
-  const instants = { ...(Number(stamp) !== population.clock && { [stamp]: NOW }), [fresh.S]: `(${NOW} - 30000)`, [String(now - 29_999)]: `(${NOW} - 30000)` };
+  const instants = { [now - 30_000]: `(${NOW} - 30000)`, [now - 29_999]: `(${NOW} - 30000)` };
+  if (Number(stamp) !== clock) instants[stamp] = NOW;
   const variables = {};
   const define = (text) => {
     const names = [];
@@ -114,7 +119,7 @@ export async function limitScript(name, recipe, population, books, victims) {
     const expressions = values.map((one, k) => {
       const type = new RegExp(`\\$${k + 1}::(\\w+(?:\\[\\])?)`).exec(text)?.[1];
       assert.ok(type, `${statement}: parameter ${k + 1} has no type`);
-      return expression(one, type, { user, instants, marks: used }, define);
+      return expression(one, type, { user, instants, marks, used }, define);
     });
     lines.push(`${text.replace(/\$(\d+)/g, (_, k) => expressions[k - 1])};`);
   });
@@ -122,7 +127,7 @@ export async function limitScript(name, recipe, population, books, victims) {
   assert.equal(lines.filter((line) => line === '\\startpipeline').length, trips, `${name}: the server made ${trips} round trips`);
   const file = `${scratch}/limit-${name}.sql`;
   writeFileSync(file, `${lines.join('\n')}\n`);
-  return { file, variables, weight: recipe.weight, trips, names: list.map((one) => one.name) };
+  return { file, variables, weight: recipe.weight, names: list.map((one) => one.name) };
 }
 
 // ---- running it

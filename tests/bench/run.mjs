@@ -2,13 +2,15 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { fill, population, seed } from './data.mjs';
 import { limitScript, runLimit } from './limit.mjs';
-import { build, cluster, metric, run, scratch, start, url, workers } from './stack.mjs';
+import { plots } from './plot.mjs';
+import { build, cluster, run, scratch, served, start, url, workers } from './stack.mjs';
+import { headings, measured } from './table.mjs';
 import { recipeLine, workloads } from './workloads.mjs';
 
-const here = import.meta.dirname ?? new URL('.', import.meta.url).pathname;
 const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false }, only: { type: 'string' }, rounds: { type: 'string' },
@@ -17,7 +19,6 @@ const { values: options } = parseArgs({
 });
 const rounds = Number(options.rounds ?? (options.quick ? 1 : 3));
 const seconds = options.quick ? 1 : 2;
-const only = options.only?.split(',');
 
 // ---- one measurement
 
@@ -30,23 +31,25 @@ async function load(program, args) {
   return result;
 }
 
+const wrk = (origin) => ({ file, people }, connections, time) => load('wrk', ['-c', connections, '-t', Math.min(connections, 2), '-d', `${time}s`,
+  '-s', fileURLToPath(new URL('wrk.lua', import.meta.url)), origin, '--', file, people.tokens, people.books, Math.max(people.victims, 1)]);
+
 const paths = {
-  limit: (w, connections, time) => runLimit(w.scripts, w.people, connections, time),
-  socket: (w, connections, time) => load(`${build}/tests/bench/fcgiload`, ['-s', `${run}/sock/pool.sock`, '-c', connections, '-t', time,
-    '-r', w.file, '-u', w.people.tokens, '-b', w.people.books, '-v', Math.max(w.people.victims, 1)]),
-  nginx: (w, connections, time) => load('wrk', ['-c', connections, '-t', Math.min(connections, 2), '-d', `${time}s`, '-s', `${here}/wrk.lua`,
-    url, '--', w.file, w.people.tokens, w.people.books, Math.max(w.people.victims, 1)]),
+  limit: ({ scripts, people }, connections, time) => runLimit(scripts, people, connections, time),
+  socket: ({ file, people }, connections, time) => load(`${build}/tests/bench/fcgiload`, ['-s', `${run}/sock/pool.sock`, '-c', connections,
+    '-t', time, '-r', file, '-u', people.tokens, '-b', people.books, '-v', Math.max(people.victims, 1)]),
+  nginx: wrk(url),
 };
 
-async function measure(w, name, connections) {
+async function measure(w, name, connections, warm) {
   if (w.reset) await fill(w.people);
-  await paths[name](w, connections, 1);
-  const trips = await metric('booky_sync_db_round_trips_total'), served = await metric('booky_sync_http_requests_total');
-  const result = await paths[name](w, connections, w.seconds ?? seconds);
-  if (name === 'limit') return result;
-  result.trips = ((await metric('booky_sync_db_round_trips_total')) - trips) / ((await metric('booky_sync_http_requests_total')) - served);
-  // The batches of operations that go through a mixture take more than its reads, hence on average.
-  assert.ok(result.trips <= w.trips, `${w.id}: ${result.trips} round trips a request`);
+  if (warm) await paths[name](w, connections, 1);
+  const before = await served();
+  const result = await paths[name](w, connections, options.quick ? seconds : (w.seconds ?? seconds));
+  const after = await served(), requests = after.requests - before.requests;
+  if (requests === 0) return result; // it went past the server
+  result.trips = (after.trips - before.trips) / requests;
+  assert.ok(result.trips <= w.trips, `${w.id}: ${result.trips} round trips a request, ${w.trips} allowed`);
   return result;
 }
 
@@ -57,67 +60,66 @@ const median = (list) => {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 };
 
+// Of the rounds: the median of each figure, and the throughput's extremes.
 function summary(results) {
-  const of = (name) => median(results.map((one) => one[name]));
-  const all = results.map((one) => one.perSecond);
-  return { perSecond: of('perSecond'), low: Math.min(...all), high: Math.max(...all), mean: of('mean'), p50: of('p50'), p99: of('p99'),
-    ...(results[0].trips !== undefined && { trips: of('trips') }), ...(results[0].bytes && { bytes: of('bytes'), seconds: of('seconds') }) };
+  const all = Object.fromEntries(Object.keys(results[0]).map((name) => [name, results.map((one) => one[name])]));
+  return { ...Object.fromEntries(Object.entries(all).map(([name, list]) => [name, median(list)])),
+    low: Math.min(...all.perSecond), high: Math.max(...all.perSecond) };
 }
 
-const number = (n) => (n === undefined ? '-' : n >= 100 ? n.toFixed(0) : n >= 10 ? n.toFixed(1) : n.toFixed(2));
-
-function row(w, connections, by) {
-  const ratio = (name) => (by.limit && by[name] ? (by[name].perSecond / by.limit.perSecond).toFixed(2) : '-');
-  const spread = ({ low, high, perSecond }) => `±${((100 * (high - low)) / 2 / perSecond).toFixed(0)}%`;
-  return [w.id, w.title, connections,
-    ...Object.keys(paths).flatMap((name) => (by[name] ? [number(by[name].perSecond), spread(by[name])] : ['-', ''])),
-    ratio('socket'), ratio('nginx'),
-    ...Object.keys(paths).map((name) => (by[name] ? `${number(by[name].p50)}/${number(by[name].p99)}` : '-')),
-    by.socket ? by.socket.trips.toFixed(2) : '-'];
-}
-
-const widths = [8, 30, 5, 9, 5, 9, 5, 9, 5, 7, 7, 13, 13, 13, 6];
-const print = (cells) => console.log(cells.map((cell, i) => (i < 2 ? String(cell).padEnd(widths[i]) : String(cell).padStart(widths[i]))).join(' '));
+let filled; // the population whose libraries are there, as they were made
 
 async function prepare(w) {
   w.people = population(w.population);
-  const recipes = w.recipes(w.people);
-  w.file = `${scratch}/recipes-${w.id}`;
+  const key = JSON.stringify(w.people);
+  if (filled !== key) await fill(w.people);
+  filled = w.changes ? undefined : key;
+  const recipes = await w.recipes(w.people);
+  w.file = `${scratch}/recipes`;
   writeFileSync(w.file, recipes.map((one) => `${recipeLine(one)}\n`).join(''));
-  await fill(w.people);
   w.scripts = [];
   if (w.limit === false) return;
-  for (const [i, one] of recipes.entries())
-    w.scripts.push(await limitScript(`${w.id}-${i}`, one, w.people, w.people.books, w.people.victims));
+  for (const [i, one] of recipes.entries()) w.scripts.push(await limitScript(`${w.id.replace(/\W/g, '-')}-${i}`, one, w.people));
 }
 
 async function measureAll(w, report) {
   await prepare(w);
-  const names = Object.keys(paths).filter((name) => name !== 'limit' || w.limit !== false);
-  for (const connections of options.quick ? [4] : w.connections) {
+  const names = Object.keys(paths).filter((name) => w[name] !== false);
+  for (const connections of options.quick ? [w.connections.includes(4) ? 4 : w.connections[0]] : w.connections) {
     const results = Object.fromEntries(names.map((name) => [name, []]));
-    for (let round = 0; round < (w.rounds ?? rounds); round++)
+    for (let round = 0; round < Math.min(w.rounds ?? rounds, rounds); round++)
       for (const i of names.keys()) {
         const name = names[(i + round) % names.length]; // none is always the first
-        results[name].push(await measure(w, name, connections));
+        results[name].push(await measure(w, name, connections, round === 0));
       }
-    const by = Object.fromEntries(names.map((name) => [name, summary(results[name])]));
-    report.results.push({ id: w.id, title: w.title, connections, books: w.people.books, users: w.people.users, rounds: results, median: by });
-    print(row(w, connections, by));
+    const medians = Object.fromEntries(names.map((name) => [name, summary(results[name])]));
+    const { users, books } = w.people;
+    const one = { id: w.id, title: w.title, connections, users, books, statements: w.scripts.map((script) => script.names), medians, rounds: results };
+    report.results.push(one);
+    console.log(measured(one, Object.keys(paths), w.size));
   }
+}
+
+function chosen(w) {
+  const group = w.group ?? w.id;
+  if (group === 'growth') return options.growth;
+  return options.only ? options.only.split(',').includes(group) : !(options.quick && group === 'million');
 }
 
 // ---- the run
 
-const result = process.env.BENCH_RESULT;
-mkdirSync(result, { recursive: true });
 const report = {
   date: new Date().toISOString(), commit: process.env.BENCH_COMMIT, rounds, seconds,
   machine: { cpu: os.cpus()[0].model, cores: os.cpus().length, memory: os.totalmem(), kernel: os.release(), postgresql: cluster().version },
   workers: workers().length, memory: { start: workers() }, results: [],
 };
 report.bookBytes = await seed();
-print(['', 'requests a second', 'conn.', 'limit', '', 'socket', '', 'nginx', '', 'sock/l', 'ngx/l', 'ms limit', 'ms socket', 'ms nginx', 'trips']);
-for (const w of workloads.filter((one) => !only || only.includes(one.group))) await measureAll(w, report);
+console.log(headings(Object.keys(paths)));
+for (const w of workloads.filter(chosen)) await measureAll(w, report);
 report.memory.end = workers();
-writeFileSync(`${result}/bench.json`, JSON.stringify(report, null, 1));
+const most = Math.max(...report.memory.end.map((one) => one.VmHWM)), first = median(report.memory.start.map((one) => one.VmRSS));
+console.log(`\nA worker's memory: ${(first / 1024).toFixed(1)} MiB at the start, ${(most / 1024).toFixed(1)} MiB at the most.`);
+const folder = process.env.BENCH_RESULT;
+mkdirSync(folder, { recursive: true });
+writeFileSync(`${folder}/bench.json`, `${JSON.stringify(report, null, 1)}\n`);
+for (const [name, text] of Object.entries(plots(report.results))) writeFileSync(`${folder}/${name}.svg`, text);

@@ -1,7 +1,7 @@
 // What the benchmark knows of the running stack: programs, database, metrics, processes. ./dev bench sets the environment.
 import { spawn } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
-import { request } from '../http/lib.mjs';
+import { request, sleep } from '../http/lib.mjs';
 
 export const run = process.env.BOOKY_TEST_STATE; // the folder of the running stack
 export const scratch = process.env.BENCH_DIR; // for what a run writes
@@ -34,11 +34,20 @@ export async function sql(text) {
   return out.split('\n').slice(0, -1).map((line) => line.split('\t'));
 }
 
-// The sum of a metric over its labels.
-export async function metric(name) {
+// Metrics as sums over their labels.
+export async function metrics(...names) {
   const { text } = await request('/metrics');
-  return text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
-    .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+  return names.map((name) => text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
+    .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0));
+}
+
+// Requests and round trips to the database so far, once the requests that a load generator has left behind have ended.
+export async function served() {
+  for (let last = NaN; ; await sleep(50)) {
+    const [requests, trips] = await metrics('booky_sync_http_requests_total', 'booky_sync_db_round_trips_total');
+    if (requests === last) return { requests, trips };
+    last = requests;
+  }
 }
 
 export const cluster = () => ({ version: readFileSync(`${run}/pg/PG_VERSION`, 'utf8').trim() });

@@ -1,7 +1,9 @@
 // What is measured: a row a workload. See docs/performance.md for what each is there for.
 //
 // A recipe is one kind of request (recipe.h). `trips` is the number of round trips to the database that a request may take.
-// `reset`: the libraries are made anew before each measurement, because the requests change them.
+// `changes`: the requests change the libraries; `reset`: so much that they are made anew before each measurement.
+// `group`: what --only knows it by, if it is not the id.
+import { mint, request } from '../http/lib.mjs';
 import { book, FIRST_BOOK } from './data.mjs';
 
 const recipe = (method, target, { weight = 1, status = 200, count = 1, expected = '"success":true', header = '', body = '' }) =>
@@ -29,13 +31,46 @@ const full = (notes) => recipe('POST', '/full', {
   body: JSON.stringify({ books: Array.from({ length: 500 }, (_, n) => ({ id: `book-${FIRST_BOOK + n}`, ...book(n), ...notes })) }),
 });
 
+// A pull whose client has everything already: the tag is the server's own.
+async function unchanged(p) {
+  const target = `/changes?since=${p.clock - 10}`;
+  const { headers } = await request(`/api/sync${target}`, { token: mint({ userId: String(p.first) }) });
+  return recipe('GET', target, { status: 304, count: -1, header: `If-None-Match: ${headers.etag}` });
+}
+
 const all = [1, 2, 4, 8, 16];
+const many = { users: 200, books: 500 };
+const million = { users: 20_000, step: 50, everyone: true, books: 1 }; // of a million users, those that make requests
+const ten_million = { users: 20_000, books: 500 };
+
+const writes = { title: 'batch of 10 operations', trips: 2, changes: true, recipes: () => [write()] };
+const pulls = { title: 'pull of 10 changes', trips: 1, recipes: (p) => [pull(Math.min(10, p.books), p.clock)] };
 
 export const workloads = [
-  { id: 'W1', group: 'W1', title: 'batch of 10 operations', population: { users: 200, books: 200, victims: 100 }, connections: all, trips: 2,
-    reset: true, recipes: () => [write()], curve: true },
-  { id: 'W2', group: 'W2', title: 'pull of 10 among 500', population: { users: 200, books: 500 }, connections: all, trips: 1,
-    recipes: (p) => [pull(10, p.clock)], curve: true },
+  { id: 'W1', ...writes, population: { users: 200, books: 200, victims: 100 }, connections: all, reset: true },
+  { id: 'W1 5,000', group: 'W1', ...writes, population: { users: 20, books: 5_000, victims: 100 }, connections: [1] },
+  { id: 'W1 50,000', group: 'W1', ...writes, population: { users: 4, books: 50_000, victims: 1_000 }, connections: [1] },
+  { id: 'W1 one user', group: 'hot', ...writes, population: { users: 1, books: 200, victims: 1_000 }, connections: [16], reset: true },
+  { id: 'W4 changed', group: 'W4', title: 'full sync of 500 changed books', population: { users: 50, books: 500 }, connections: [4], trips: 2,
+    changes: true, reset: true, recipes: () => [full({ notes: 'Read on the train; @N@.' })] },
+  { id: 'W4 same', group: 'W4', title: 'full sync of 500 as they are', population: many, connections: [4], trips: 2, recipes: () => [full()] },
+  { id: 'W2', ...pulls, population: many, connections: all },
+  { id: 'W3', title: 'status', population: many, connections: [1, 4, 16], trips: 1, recipes: () => [status()] },
+  { id: 'W5', title: 'first pull of 500 books', population: many, connections: [4], trips: 1, size: true,
+    recipes: () => [recipe('GET', '/changes?since=0', { count: 500, expected: '"type":"book"' })] },
+  { id: 'W6', title: 'pull, nothing new: 304', population: many, connections: [4], trips: 1, peer: false, recipes: async (p) => [await unchanged(p)] },
+  { id: 'pipe', title: 'GET /config, no database', population: many, connections: [1, 4], trips: 0, limit: false, peer: false,
+    recipes: () => [recipe('GET', '/config', {})] },
+  { id: 'W2 5,000', group: 'W2', ...pulls, population: { users: 20, books: 5_000 }, connections: [1, 4] },
+  { id: 'W2 50,000', group: 'W2', ...pulls, population: { users: 4, books: 50_000 }, connections: [1, 4] },
+  { id: 'W7', title: '20 reads to a batch', population: { users: 2_000, books: 60, victims: 20 }, connections: [8], trips: 1.2, changes: true,
+    reset: true, rounds: 1, seconds: 60, recipes: (p) => [write(), status({ weight: 10 }),
+      recipe('GET', '/changes?since=@S@', { weight: 10, expected: '"hasMore":false' })] },
+  { id: 'W2 1M users', group: 'million', ...pulls, population: million, connections: [4] },
+  { id: 'W3 1M users', group: 'million', title: 'status', population: million, connections: [4], trips: 1, recipes: () => [status()] },
+  { id: 'W1 1M users', group: 'million', ...writes, population: million, connections: [4] },
+  { id: 'W2 10M', group: 'growth', ...pulls, population: ten_million, connections: [4] },
+  { id: 'W1 10M', group: 'growth', ...writes, population: ten_million, connections: [4] },
 ];
 
 export const recipeLine = (r) => [r.weight, r.status, r.count, r.expected, r.method, r.target, r.header, r.body].join('\t');
