@@ -48,7 +48,7 @@ step() {
     fi
 }
 
-check_shell() { (cd "$ROOT" && shellcheck -x dev tests/*.sh .ci/run); }
+check_shell() { (cd "$ROOT" && shellcheck -x dev tests/*.sh tests/bench/*.sh .ci/run); }
 
 check_manual() { mandoc -Tlint -W warning "$ROOT"/docs/man/*.[58]; }
 
@@ -56,7 +56,7 @@ check_lists() { # the makefiles name every source, one by one
     local file unlisted=0
     cd "$ROOT"
     for file in lib/*.[ch] fcgi-app/*.[ch] migrations/*.sql nginx/*.conf nginx/*/*.conf systemd/*.* docs/*.* docs/man/* docs/examples/* \
-        monitoring/*.* tests/*.sh tests/unit/*.[ch] tests/db/*.[ch] tests/contract/*.*; do
+        monitoring/*.* tests/*.sh tests/unit/*.[ch] tests/db/*.[ch] tests/bench/*.* tests/contract/*.*; do
         [[ ! -f $file || $file == *.mk ]] || grep -qF "${file%.in}" ./*/local.mk || { say "$file is in no local.mk" && unlisted=1; }
     done
     return $unlisted
@@ -150,6 +150,12 @@ check_node() { # check_node FOLDER [TREE]
     NO_COLOR=1 node --test --test-reporter=spec ./*.test.mjs
 }
 
+check_bench() { # with the build that has no sanitizers
+    export BENCH_BUILD=$DIR/build-gcc BENCH_DIR=$DIR/bench
+    mkdir -p "$BENCH_DIR"
+    check_node tests/bench
+}
+
 check_rate_published() { # from here on with the published rate limit
     RATE_LIMIT=published nginx_start
 }
@@ -230,6 +236,7 @@ check_server() { # what needs a running server
     step node "pool tests" check_node tests/pool
     step node "push tests" check_node tests/push
     step node "push tests, the process stopped and hung" check_node tests/push/process
+    step node "the tools of the benchmark" check_bench
     step node "nginx: large bodies, slow clients" check_node tests/nginx/large
     step one "torture: edits of many devices under faults" check_torture
     if ((NPM_READY)); then

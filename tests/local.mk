@@ -46,6 +46,7 @@ tests_bench_statements_SOURCES = tests/bench/statements.c
 tests_bench_statements_LDADD = libbooky.a $(BOOKY_LIBS) -lm
 bench_files = \
 	tests/bench/bench.sh \
+	tests/bench/bench.test.mjs \
 	tests/bench/data.mjs \
 	tests/bench/limit.mjs \
 	tests/bench/plot.mjs \
