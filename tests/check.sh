@@ -56,7 +56,7 @@ check_lists() { # the makefiles name every source, one by one
     local file unlisted=0
     cd "$ROOT"
     for file in lib/*.[ch] fcgi-app/*.[ch] migrations/*.sql nginx/*.conf nginx/*/*.conf systemd/*.* docs/*.* docs/man/* docs/examples/* \
-        monitoring/*.* tests/*.sh tests/unit/*.[ch] tests/db/*.[ch] tests/bench/*.* tests/contract/*.*; do
+        monitoring/*.* tests/*.sh tests/unit/*.[ch] tests/db/*.[ch] tests/bench/*.* tests/bench/peer/*.* tests/contract/*.*; do
         [[ ! -f $file || $file == *.mk ]] || grep -qF "${file%.in}" ./*/local.mk || { say "$file is in no local.mk" && unlisted=1; }
     done
     return $unlisted
@@ -118,11 +118,11 @@ check_valgrind() { # each test is a process of its own, whose exit code says whe
         --errors-for-leak-kinds=definite tests/unit/unit
 }
 
-# npm_install: makes DIR/npm/node_modules what package-lock.json says. npm's own files stay in the state folder too.
+# npm_install FOLDER: makes DIR/npm/node_modules what its package-lock.json says. npm's own files stay in the state folder too.
 npm_install() {
     local now
     mkdir -p "$DIR/npm"
-    cp "$ROOT"/tests/contract/{package.json,package-lock.json,.npmrc} "$DIR/npm"
+    cp "$ROOT/$1"/{package.json,package-lock.json,.npmrc} "$DIR/npm"
     now=$(sha256sum <"$DIR/npm/package-lock.json")
     if [[ $now == "$(cat "$DIR/npm/installed" 2>/dev/null)" ]]; then return; fi
     rm -f "$DIR/npm/installed"
@@ -132,7 +132,7 @@ npm_install() {
 
 # Makes DIR/contract, a copy of what the tests of the API description read, beside the packages that they need.
 check_npm() {
-    npm_install
+    npm_install tests/contract
     rm -rf "$DIR/contract"
     mkdir "$DIR/contract"
     (cd "$ROOT" && tar --exclude=node_modules -cf - docs fcgi-app lib migrations nginx tests) | tar -C "$DIR/contract" -xf -

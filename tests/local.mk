@@ -49,6 +49,12 @@ bench_files = \
 	tests/bench/bench.test.mjs \
 	tests/bench/data.mjs \
 	tests/bench/limit.mjs \
+	tests/bench/peer/.npmrc \
+	tests/bench/peer/nginx.conf \
+	tests/bench/peer/package-lock.json \
+	tests/bench/peer/package.json \
+	tests/bench/peer/schema.sql \
+	tests/bench/peer/server.mjs \
 	tests/bench/plot.mjs \
 	tests/bench/run.mjs \
 	tests/bench/stack.mjs \

@@ -73,3 +73,14 @@ export async function fill(p) {
     VACUUM ANALYZE booky.entities, booky.clocks, booky.ledger, booky.queue, booky.conflicts, booky.snapshots, booky.snapshot_entities;
     CHECKPOINT;`);
 }
+
+// The same for the peer, out of what `fill` has made.
+export async function fillPeer() {
+  await sql(`
+    TRUNCATE peer.entities, peer.queue;
+    INSERT INTO peer.entities (user_id, type, entity_id, data, edited_at, created_at, updated_at)
+      SELECT user_id, kind, entity_id, data::jsonb, booky.instant(edited_at), booky.instant(created_at), booky.instant(updated_at)
+      FROM booky.entities;
+    VACUUM ANALYZE peer.entities, peer.queue;
+    CHECKPOINT;`);
+}

@@ -4,10 +4,10 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { fill, population, seed } from './data.mjs';
+import { fill, fillPeer, population, seed } from './data.mjs';
 import { limitScript, runLimit } from './limit.mjs';
 import { plots } from './plot.mjs';
-import { build, cluster, run, scratch, served, start, url, workers } from './stack.mjs';
+import { build, cluster, peer, run, scratch, served, start, url, workers } from './stack.mjs';
 import { headings, measured } from './table.mjs';
 import { recipeLine, workloads } from './workloads.mjs';
 
@@ -39,10 +39,12 @@ const paths = {
   socket: ({ file, people }, connections, time) => load(`${build}/tests/bench/fcgiload`, ['-s', `${run}/sock/pool.sock`, '-c', connections,
     '-t', time, '-r', file, '-u', people.tokens, '-b', people.books, '-v', Math.max(people.victims, 1)]),
   nginx: wrk(url),
+  ...(peer && { peer: wrk(peer) }),
 };
 
 async function measure(w, name, connections, warm) {
   if (w.reset) await fill(w.people);
+  if (w.reset && name === 'peer') await fillPeer();
   if (warm) await paths[name](w, connections, 1);
   const before = await served();
   const result = await paths[name](w, connections, options.quick ? seconds : (w.seconds ?? seconds));
@@ -72,7 +74,10 @@ let filled; // the population whose libraries are there, as they were made
 async function prepare(w) {
   w.people = population(w.population);
   const key = JSON.stringify(w.people);
-  if (filled !== key) await fill(w.people);
+  if (filled !== key) {
+    await fill(w.people);
+    if (peer) await fillPeer();
+  }
   filled = w.changes ? undefined : key;
   const recipes = await w.recipes(w.people);
   w.file = `${scratch}/recipes`;

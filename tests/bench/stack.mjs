@@ -6,6 +6,7 @@ import { request, sleep } from '../http/lib.mjs';
 export const run = process.env.BOOKY_TEST_STATE; // the folder of the running stack
 export const scratch = process.env.BENCH_DIR; // for what a run writes
 export const build = process.env.BENCH_BUILD;
+export const peer = process.env.BENCH_PEER_URL; // undefined without --peer
 export const url = process.env.BOOKY_URL.replace(/\/api$/, '');
 
 // Runs a program to its end; resolves to { code, out, err }.
