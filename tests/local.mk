@@ -48,6 +48,7 @@ bench_files = \
 	tests/bench/bench.sh \
 	tests/bench/bench.test.mjs \
 	tests/bench/data.mjs \
+	tests/bench/growth.mjs \
 	tests/bench/limit.mjs \
 	tests/bench/peer/.npmrc \
 	tests/bench/peer/nginx.conf \

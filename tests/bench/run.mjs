@@ -5,6 +5,7 @@ import os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { fill, fillPeer, population, seed } from './data.mjs';
+import { hour } from './growth.mjs';
 import { limitScript, runLimit } from './limit.mjs';
 import { plots } from './plot.mjs';
 import { build, cluster, peer, run, scratch, served, start, url, workers } from './stack.mjs';
@@ -34,10 +35,12 @@ async function load(program, args) {
 const wrk = (origin) => ({ file, people }, connections, time) => load('wrk', ['-c', connections, '-t', Math.min(connections, 2), '-d', `${time}s`,
   '-s', fileURLToPath(new URL('wrk.lua', import.meta.url)), origin, '--', file, people.tokens, people.books, Math.max(people.victims, 1)]);
 
+const socket = ({ file, people }, connections, ...more) => load(`${build}/tests/bench/fcgiload`, ['-s', `${run}/sock/pool.sock`,
+  '-c', connections, '-r', file, '-u', people.tokens, '-b', people.books, '-v', Math.max(people.victims, 1), ...more]);
+
 const paths = {
   limit: ({ scripts, people }, connections, time) => runLimit(scripts, people, connections, time),
-  socket: ({ file, people }, connections, time) => load(`${build}/tests/bench/fcgiload`, ['-s', `${run}/sock/pool.sock`, '-c', connections,
-    '-t', time, '-r', file, '-u', people.tokens, '-b', people.books, '-v', Math.max(people.victims, 1)]),
+  socket: (w, connections, time) => socket(w, connections, '-t', time),
   nginx: wrk(url),
   ...(peer && { peer: wrk(peer) }),
 };
@@ -71,6 +74,12 @@ function summary(results) {
 
 let filled; // the population whose libraries are there, as they were made
 
+function writeRecipes(recipes) {
+  const file = `${scratch}/recipes`;
+  writeFileSync(file, recipes.map((one) => `${recipeLine(one)}\n`).join(''));
+  return file;
+}
+
 async function prepare(w) {
   w.people = population(w.population);
   const key = JSON.stringify(w.people);
@@ -80,8 +89,7 @@ async function prepare(w) {
   }
   filled = w.changes ? undefined : key;
   const recipes = await w.recipes(w.people);
-  w.file = `${scratch}/recipes`;
-  writeFileSync(w.file, recipes.map((one) => `${recipeLine(one)}\n`).join(''));
+  w.file = writeRecipes(recipes);
   w.scripts = [];
   if (w.limit === false) return;
   for (const [i, one] of recipes.entries()) w.scripts.push(await limitScript(`${w.id.replace(/\W/g, '-')}-${i}`, one, w.people));
@@ -108,7 +116,8 @@ async function measureAll(w, report) {
 function chosen(w) {
   const group = w.group ?? w.id;
   if (group === 'growth') return options.growth;
-  return options.only ? options.only.split(',').includes(group) : !(options.quick && group === 'million');
+  if (options.quick && w.long) return false;
+  return options.only ? options.only.split(',').includes(group) : true;
 }
 
 // ---- the run
@@ -121,6 +130,8 @@ const report = {
 report.bookBytes = await seed();
 console.log(headings(Object.keys(paths)));
 for (const w of workloads.filter(chosen)) await measureAll(w, report);
+if (options.growth)
+  report.hour = await hour((people, n) => socket({ people, file: writeRecipes(workloads.find((w) => w.id === 'W1').recipes()) }, 8, '-n', n));
 report.memory.end = workers();
 const most = Math.max(...report.memory.end.map((one) => one.VmHWM)), first = median(report.memory.start.map((one) => one.VmRSS));
 console.log(`\nA worker's memory: ${(first / 1024).toFixed(1)} MiB at the start, ${(most / 1024).toFixed(1)} MiB at the most.`);

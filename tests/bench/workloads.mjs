@@ -2,7 +2,7 @@
 //
 // A recipe is one kind of request (recipe.h). `trips` is the number of round trips to the database that a request may take.
 // `changes`: the requests change the libraries; `reset`: so much that they are made anew before each measurement.
-// `group`: what --only knows it by, if it is not the id.
+// `long`: not with --quick; `group`: what --only knows it by, if it is not the id.
 import { mint, request } from '../http/lib.mjs';
 import { book, FIRST_BOOK } from './data.mjs';
 
@@ -48,9 +48,9 @@ const pulls = { title: 'pull of 10 changes', trips: 1, recipes: (p) => [pull(Mat
 
 export const workloads = [
   { id: 'W1', ...writes, population: { users: 200, books: 200, victims: 100 }, connections: all, reset: true },
-  { id: 'W1 5,000', group: 'W1', ...writes, population: { users: 20, books: 5_000, victims: 100 }, connections: [1] },
-  { id: 'W1 50,000', group: 'W1', ...writes, population: { users: 4, books: 50_000, victims: 1_000 }, connections: [1] },
-  { id: 'W1 one user', group: 'hot', ...writes, population: { users: 1, books: 200, victims: 1_000 }, connections: [16], reset: true },
+  { id: 'W1 5,000', long: true, group: 'W1', ...writes, population: { users: 20, books: 5_000, victims: 100 }, connections: [1] },
+  { id: 'W1 50,000', long: true, group: 'W1', ...writes, population: { users: 4, books: 50_000, victims: 1_000 }, connections: [1] },
+  { id: 'W1 one user', long: true, group: 'hot', ...writes, population: { users: 1, books: 200, victims: 1_000 }, connections: [16], reset: true },
   { id: 'W4 changed', group: 'W4', title: 'full sync of 500 changed books', population: { users: 50, books: 500 }, connections: [4], trips: 2,
     changes: true, reset: true, recipes: () => [full({ notes: 'Read on the train; @N@.' })] },
   { id: 'W4 same', group: 'W4', title: 'full sync of 500 as they are', population: many, connections: [4], trips: 2, recipes: () => [full()] },
@@ -61,14 +61,14 @@ export const workloads = [
   { id: 'W6', title: 'pull, nothing new: 304', population: many, connections: [4], trips: 1, peer: false, recipes: async (p) => [await unchanged(p)] },
   { id: 'pipe', title: 'GET /config, no database', population: many, connections: [1, 4], trips: 0, limit: false, peer: false,
     recipes: () => [recipe('GET', '/config', {})] },
-  { id: 'W2 5,000', group: 'W2', ...pulls, population: { users: 20, books: 5_000 }, connections: [1, 4] },
+  { id: 'W2 5,000', long: true, group: 'W2', ...pulls, population: { users: 20, books: 5_000 }, connections: [1, 4] },
   { id: 'W2 50,000', group: 'W2', ...pulls, population: { users: 4, books: 50_000 }, connections: [1, 4] },
   { id: 'W7', title: '20 reads to a batch', population: { users: 2_000, books: 60, victims: 20 }, connections: [8], trips: 1.2, changes: true,
     reset: true, rounds: 1, seconds: 60, recipes: (p) => [write(), status({ weight: 10 }),
       recipe('GET', '/changes?since=@S@', { weight: 10, expected: '"hasMore":false' })] },
-  { id: 'W2 1M users', group: 'million', ...pulls, population: million, connections: [4] },
-  { id: 'W3 1M users', group: 'million', title: 'status', population: million, connections: [4], trips: 1, recipes: () => [status()] },
-  { id: 'W1 1M users', group: 'million', ...writes, population: million, connections: [4] },
+  { id: 'W2 1M users', long: true, group: 'million', ...pulls, population: million, connections: [4] },
+  { id: 'W3 1M users', long: true, group: 'million', title: 'status', population: million, connections: [4], trips: 1, recipes: () => [status()] },
+  { id: 'W1 1M users', long: true, group: 'million', ...writes, population: million, connections: [4] },
   { id: 'W2 10M', group: 'growth', ...pulls, population: ten_million, connections: [4] },
   { id: 'W1 10M', group: 'growth', ...writes, population: ten_million, connections: [4] },
 ];
