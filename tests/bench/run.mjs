@@ -8,7 +8,7 @@ import { fill, fillPeer, population, seed } from './data.mjs';
 import { hour } from './growth.mjs';
 import { limitScript, runLimit } from './limit.mjs';
 import { plots } from './plot.mjs';
-import { build, cluster, peer, run, scratch, served, start, url, workers } from './stack.mjs';
+import { build, cluster, peer, run, scratch, served, sql, start, url, workers } from './stack.mjs';
 import { headings, measured } from './table.mjs';
 import { recipeLine, workloads } from './workloads.mjs';
 
@@ -45,13 +45,20 @@ const paths = {
   ...(peer && { peer: wrk(peer) }),
 };
 
+// How many entities the database has found so far.
+const fetched = async () => Number((await sql("SELECT idx_tup_fetch FROM pg_stat_user_tables WHERE relid = 'booky.entities'::regclass"))[0][0]);
+
 async function measure(w, name, connections, warm) {
   if (w.reset) await fill(w.people);
   if (w.reset && name === 'peer') await fillPeer();
   if (warm) await paths[name](w, connections, 1);
-  const before = await served();
+  const before = await served(), read = await fetched();
   const result = await paths[name](w, connections, options.quick ? seconds : (w.seconds ?? seconds));
   const after = await served(), requests = after.requests - before.requests;
+  if (name === 'limit') {
+    const each = ((await fetched()) - read) / result.requests, least = Math.min(w.reads ?? 0, w.people.books);
+    assert.ok(each >= least, `${w.id}: the limit reads ${each} entities, not ${least}`);
+  }
   if (requests === 0) return result; // it went past the server
   result.trips = (after.trips - before.trips) / requests;
   assert.ok(result.trips <= w.trips, `${w.id}: ${result.trips} round trips a request, ${w.trips} allowed`);
@@ -103,7 +110,7 @@ async function measureAll(w, report) {
     for (let round = 0; round < Math.min(w.rounds ?? rounds, rounds); round++)
       for (const i of names.keys()) {
         const name = names[(i + round) % names.length]; // none is always the first
-        results[name].push(await measure(w, name, connections, round === 0));
+        results[name].push(await measure(w, name, connections, round === 0 && !options.quick));
       }
     const medians = Object.fromEntries(names.map((name) => [name, summary(results[name])]));
     const { users, books } = w.people;
@@ -127,9 +134,11 @@ const report = {
   machine: { cpu: os.cpus()[0].model, cores: os.cpus().length, memory: os.totalmem(), kernel: os.release(), postgresql: cluster().version },
   workers: workers().length, memory: { start: workers() }, results: [],
 };
+const list = workloads.filter(chosen);
+if (list.length === 0) throw new Error(`--only: the workloads are ${[...new Set(workloads.map((w) => w.group ?? w.id))].join(',')}`);
 report.bookBytes = await seed();
 console.log(headings(Object.keys(paths)));
-for (const w of workloads.filter(chosen)) await measureAll(w, report);
+for (const w of list) await measureAll(w, report);
 if (options.growth)
   report.hour = await hour((people, n) => socket({ people, file: writeRecipes(workloads.find((w) => w.id === 'W1').recipes()) }, 8, '-n', n));
 report.memory.end = workers();

@@ -1,6 +1,7 @@
 // What is measured: a row a workload. See docs/performance.md for what each is there for.
 //
 // A recipe is one kind of request (recipe.h). `trips` is the number of round trips to the database that a request may take.
+// `reads`: the entities that it finds (of libraries that large), so that a limit that finds none is noticed.
 // `changes`: the requests change the libraries; `reset`: so much that they are made anew before each measurement.
 // `long`: not with --quick; `group`: what --only knows it by, if it is not the id.
 import { mint, request } from '../http/lib.mjs';
@@ -43,8 +44,8 @@ const many = { users: 200, books: 500 };
 const million = { users: 20_000, step: 50, everyone: true, books: 1 }; // of a million users, those that make requests
 const ten_million = { users: 20_000, books: 500 };
 
-const writes = { title: 'batch of 10 operations', trips: 2, changes: true, recipes: () => [write()] };
-const pulls = { title: 'pull of 10 changes', trips: 1, recipes: (p) => [pull(Math.min(10, p.books), p.clock)] };
+const writes = { title: 'batch of 10 operations', trips: 2, reads: 4, changes: true, recipes: () => [write()] };
+const pulls = { title: 'pull of 10 changes', trips: 1, reads: 10, recipes: (p) => [pull(Math.min(10, p.books), p.clock)] };
 
 export const workloads = [
   { id: 'W1', ...writes, population: { users: 200, books: 200, victims: 100 }, connections: all, reset: true },
@@ -52,11 +53,12 @@ export const workloads = [
   { id: 'W1 50,000', long: true, group: 'W1', ...writes, population: { users: 4, books: 50_000, victims: 1_000 }, connections: [1] },
   { id: 'W1 one user', long: true, group: 'hot', ...writes, population: { users: 1, books: 200, victims: 1_000 }, connections: [16], reset: true },
   { id: 'W4 changed', group: 'W4', title: 'full sync of 500 changed books', population: { users: 50, books: 500 }, connections: [4], trips: 2,
-    changes: true, reset: true, recipes: () => [full({ notes: 'Read on the train; @N@.' })] },
-  { id: 'W4 same', group: 'W4', title: 'full sync of 500 as they are', population: many, connections: [4], trips: 2, recipes: () => [full()] },
+    reads: 500, changes: true, reset: true, recipes: () => [full({ notes: 'Read on the train; @N@.' })] },
+  { id: 'W4 same', group: 'W4', title: 'full sync of 500 as they are', population: many, connections: [4], trips: 2, reads: 500,
+    recipes: () => [full()] },
   { id: 'W2', ...pulls, population: many, connections: all },
   { id: 'W3', title: 'status', population: many, connections: [1, 4, 16], trips: 1, recipes: () => [status()] },
-  { id: 'W5', title: 'first pull of 500 books', population: many, connections: [4], trips: 1, size: true,
+  { id: 'W5', title: 'first pull of 500 books', population: many, connections: [4], trips: 1, reads: 500, size: true,
     recipes: () => [recipe('GET', '/changes?since=0', { count: 500, expected: '"type":"book"' })] },
   { id: 'W6', title: 'pull, nothing new: 304', population: many, connections: [4], trips: 1, peer: false, recipes: async (p) => [await unchanged(p)] },
   { id: 'pipe', title: 'GET /config, no database', population: many, connections: [1, 4], trips: 0, limit: false, peer: false,
