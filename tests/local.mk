@@ -50,6 +50,7 @@ bench_files = \
 	tests/bench/data.mjs \
 	tests/bench/growth.mjs \
 	tests/bench/limit.mjs \
+	tests/bench/options.mjs \
 	tests/bench/peer/.npmrc \
 	tests/bench/peer/nginx.conf \
 	tests/bench/peer/package-lock.json \

@@ -9,7 +9,8 @@ bench_build() {
 }
 
 bench_start() {
-    export BOOKY_POOL_WORKERS=$BENCH_WORKERS
+    # No worker is replaced, so that what it takes of memory is seen to the end.
+    export BOOKY_POOL_WORKERS=$BENCH_WORKERS BOOKY_POOL_MAX_REQUESTS=0
     # The log as JSON is where the limits' statements come from. The sizes are those of a small server; the rest is as
     # PostgreSQL comes: every commit is on the disk before it is answered.
     stack_start 'shared_buffers = 1GB' 'max_wal_size = 4GB' 'logging_collector = on' "log_destination = 'jsonlog'"
@@ -64,6 +65,7 @@ cmd_bench() {
     bench_stop # what a killed run left
     packages_install "${BUILD_PACKAGES[@]}" "${RUN_PACKAGES[@]}" "${BENCH_PACKAGES[@]}"
     ! node_missing || packages_install nodejs
+    node "$ROOT/tests/bench/options.mjs" "$@" || exit
     run_open
     say "Building (log: $DIR/log/bench-build.log)"
     logged bench-build bench_build

@@ -33,8 +33,6 @@ typedef struct slot {
 
 typedef struct load {
     struct sockaddr_un address;
-    const char **tokens;
-    size_t token_count;
     recipes recipes;
     long connections, limit; /* 0: as many requests as there is time for */
     double seconds, warm;
@@ -104,8 +102,7 @@ static void write_request(load *l, arena *a, slot *s)
     recipe_write(&l->recipes, s->what->body, &values, &body);
     write_param(&params, "REQUEST_METHOD", s->what->method);
     write_param(&params, "REQUEST_URI", target.data);
-    write_param(&params, "HTTP_AUTHORIZATION",
-                arena_printf(a, "Bearer %s", l->tokens[(size_t)random() % l->token_count]));
+    write_param(&params, "HTTP_AUTHORIZATION", arena_printf(a, "Bearer %s", values.token));
     if (header.len > 0) write_header(a, &params, header.data);
     if (body.len > 0) {
         write_param(&params, "CONTENT_TYPE", "application/json");
@@ -265,25 +262,6 @@ static void report(const load *l)
         fprintf(stderr, "%llu requests failed. The first: %s\n", (unsigned long long)l->failures, l->fault);
 }
 
-static void read_tokens(load *l, arena *a, const char *path)
-{
-    char *line = NULL;
-    size_t size = 0, room = 0;
-    FILE *f = fopen(path, "r");
-    if (!f) die("%s: %s", path, strerror(errno));
-    for (ssize_t len; (len = getline(&line, &size, f)) > 0;) {
-        if (line[len - 1] == '\n') line[len - 1] = '\0';
-        if (l->token_count == room) {
-            l->tokens = arena_grow(a, l->tokens, room * sizeof *l->tokens, (room * 2 + 64) * sizeof *l->tokens);
-            room = room * 2 + 64;
-        }
-        l->tokens[l->token_count++] = arena_strdup(a, line);
-    }
-    free(line);
-    fclose(f);
-    if (l->token_count == 0) die("%s: no tokens", path);
-}
-
 int main(int argc, char **argv)
 {
     load l = {.address.sun_family = AF_UNIX, .connections = 1, .seconds = 1};
@@ -317,8 +295,7 @@ int main(int argc, char **argv)
     if (strlen(socket_path) >= sizeof l.address.sun_path) die("%s: too long for a socket", socket_path);
     strcpy(l.address.sun_path, socket_path);
     arena *a = arena_new();
-    read_tokens(&l, a, tokens);
-    l.recipes = recipes_read(a, requests, books, victims);
+    l.recipes = recipes_read(a, requests, tokens, books, victims);
     run(&l);
     report(&l);
     bool ok = l.failures == 0 && l.requests > 0;

@@ -33,27 +33,40 @@ static bool read_line(arena *a, char *line, recipe *out)
     return out->weight > 0 && !line;
 }
 
-recipes recipes_read(arena *a, const char *path, long books, long victims)
+/* The lines of a file, at least one, without their ends. */
+static char **read_lines(arena *a, const char *path, size_t *count)
 {
-    recipes r = {.books = books, .victims = victims};
-    char *line = NULL;
-    size_t room = 0;
+    char **lines = NULL, *line = NULL;
+    size_t room = 0, size = 0;
     FILE *f = fopen(path, "r");
-    for (ssize_t len; f && (len = getline(&line, &room, f)) > 0;) {
-        r.list = arena_grow(a, r.list, r.count * sizeof *r.list, (r.count + 1) * sizeof *r.list);
-        if (line[len - 1] == '\n') line[len - 1] = '\0';
-        if (!read_line(a, arena_strdup(a, line), &r.list[r.count])) {
-            fprintf(stderr, "%s:%zu: not a recipe\n", path, r.count + 1);
-            exit(EXIT_FAILURE);
+    *count = 0;
+    for (ssize_t len; f && (len = getline(&line, &size, f)) > 0;) {
+        if (*count == room) {
+            lines = arena_grow(a, lines, room * sizeof *lines, (room * 2 + 64) * sizeof *lines);
+            room = room * 2 + 64;
         }
-        r.weights += r.list[r.count++].weight;
+        lines[(*count)++] = arena_strndup(a, line, (size_t)len - (line[len - 1] == '\n'));
     }
     free(line);
-    if (!f || r.count == 0 || books < 1 || victims < 1) {
-        fprintf(stderr, "%s: no recipes, or no books to choose from\n", path);
-        exit(EXIT_FAILURE);
+    if (f) fclose(f);
+    if (*count > 0) return lines;
+    fprintf(stderr, "%s: cannot be read, or is empty\n", path);
+    exit(EXIT_FAILURE);
+}
+
+recipes recipes_read(arena *a, const char *path, const char *tokens, long books, long victims)
+{
+    recipes r = {.books = books > 0 ? books : 1, .victims = victims > 0 ? victims : 1};
+    char **lines = read_lines(a, path, &r.count);
+    r.tokens = read_lines(a, tokens, &r.token_count);
+    r.list = arena_alloc(a, r.count * sizeof *r.list);
+    for (size_t i = 0; i < r.count; i++) {
+        if (!read_line(a, lines[i], &r.list[i])) {
+            fprintf(stderr, "%s:%zu: not a recipe\n", path, i + 1);
+            exit(EXIT_FAILURE);
+        }
+        r.weights += r.list[i].weight;
     }
-    fclose(f);
     unsigned run;
     if (getrandom(&run, sizeof run, 0) != sizeof run) abort();
     srandom(run);
@@ -66,7 +79,8 @@ const recipe *recipe_draw(recipes *r, recipe_values *values)
     int at = (int)(random() % r->weights);
     const recipe *chosen = r->list;
     while (at >= chosen->weight) at -= chosen++->weight;
-    *values = (recipe_values){r->serial++, random(), random(), clock_now()};
+    *values =
+        (recipe_values){r->tokens[(size_t)random() % r->token_count], r->serial++, random(), random(), clock_now()};
     return chosen;
 }
 

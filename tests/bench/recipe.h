@@ -34,20 +34,23 @@ typedef struct recipe {
 typedef struct recipes {
     recipe *list;
     size_t count;
-    int weights; /* the sum */
+    int weights;   /* the sum */
+    char **tokens; /* of the users */
+    size_t token_count;
     long books, victims;
     unsigned long long serial; /* the next @N@ */
 } recipes;
 
 /* What the marks of one request stand for. */
 typedef struct recipe_values {
+    const char *token; /* of a random user */
     unsigned long long serial;
     long first, victim; /* random numbers */
     long long now;
 } recipe_values;
 
-/* Reads a file of recipes into the arena. Prints the fault and exits when it cannot be read. */
-recipes recipes_read(arena *a, const char *path, long books, long victims);
+/* Reads a file of recipes, and one of tokens, one a line, into the arena. Prints the fault and exits when it cannot. */
+recipes recipes_read(arena *a, const char *path, const char *tokens, long books, long victims);
 
 /* Chooses a recipe by weight, and draws its values. */
 const recipe *recipe_draw(recipes *r, recipe_values *values);

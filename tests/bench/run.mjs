@@ -3,22 +3,15 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { fill, fillPeer, population, seed } from './data.mjs';
 import { hour } from './growth.mjs';
 import { limitScript, runLimit } from './limit.mjs';
+import { options } from './options.mjs';
 import { plots } from './plot.mjs';
 import { build, cluster, peer, run, scratch, served, sql, start, url, workers } from './stack.mjs';
 import { headings, measured } from './table.mjs';
 import { recipeLine, workloads } from './workloads.mjs';
 
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false }, only: { type: 'string' }, rounds: { type: 'string' },
-    growth: { type: 'boolean', default: false }, peer: { type: 'boolean', default: false },
-  },
-});
-const rounds = Number(options.rounds ?? (options.quick ? 1 : 3));
 const seconds = options.quick ? 1 : 2;
 
 // ---- one measurement
@@ -89,10 +82,10 @@ function writeRecipes(recipes) {
 
 async function prepare(w) {
   w.people = population(w.population);
-  const key = JSON.stringify(w.people);
+  const withPeer = peer && w.peer !== false, key = JSON.stringify([w.people, withPeer]);
   if (filled !== key) {
     await fill(w.people);
-    if (peer) await fillPeer();
+    if (withPeer) await fillPeer();
   }
   filled = w.changes ? undefined : key;
   const recipes = await w.recipes(w.people);
@@ -107,7 +100,7 @@ async function measureAll(w, report) {
   const names = Object.keys(paths).filter((name) => w[name] !== false);
   for (const connections of options.quick ? [w.connections.includes(4) ? 4 : w.connections[0]] : w.connections) {
     const results = Object.fromEntries(names.map((name) => [name, []]));
-    for (let round = 0; round < Math.min(w.rounds ?? rounds, rounds); round++)
+    for (let round = 0; round < Math.min(w.rounds ?? options.rounds, options.rounds); round++)
       for (const i of names.keys()) {
         const name = names[(i + round) % names.length]; // none is always the first
         results[name].push(await measure(w, name, connections, round === 0 && !options.quick));
@@ -124,13 +117,13 @@ function chosen(w) {
   const group = w.group ?? w.id;
   if (group === 'growth') return options.growth;
   if (options.quick && w.long) return false;
-  return options.only ? options.only.split(',').includes(group) : true;
+  return options.only?.includes(group) ?? true;
 }
 
 // ---- the run
 
 const report = {
-  date: new Date().toISOString(), commit: process.env.BENCH_COMMIT, rounds, seconds,
+  date: new Date().toISOString(), commit: process.env.BENCH_COMMIT, rounds: options.rounds, seconds,
   machine: { cpu: os.cpus()[0].model, cores: os.cpus().length, memory: os.totalmem(), kernel: os.release(), postgresql: cluster().version },
   workers: workers().length, memory: { start: workers() }, results: [],
 };

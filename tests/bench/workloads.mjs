@@ -3,7 +3,7 @@
 // A recipe is one kind of request (recipe.h). `trips` is the number of round trips to the database that a request may take.
 // `reads`: the entities that it finds (of libraries that large), so that a limit that finds none is noticed.
 // `changes`: the requests change the libraries; `reset`: so much that they are made anew before each measurement.
-// `long`: not with --quick; `group`: what --only knows it by, if it is not the id.
+// `limit: false`, `peer: false`: not on that path; `long`: not with --quick; `group`: what --only knows it by, if it is not the id.
 import { mint, request } from '../http/lib.mjs';
 import { book, FIRST_BOOK } from './data.mjs';
 
@@ -55,7 +55,7 @@ export const workloads = [
   { id: 'W4 changed', group: 'W4', title: 'full sync of 500 changed books', population: { users: 50, books: 500 }, connections: [4], trips: 2,
     reads: 500, changes: true, reset: true, recipes: () => [full({ notes: 'Read on the train; @N@.' })] },
   { id: 'W4 same', group: 'W4', title: 'full sync of 500 as they are', population: many, connections: [4], trips: 2, reads: 500,
-    recipes: () => [full()] },
+    changes: true, recipes: () => [full()] }, // the peer writes them all the same,
   { id: 'W2', ...pulls, population: many, connections: all },
   { id: 'W3', title: 'status', population: many, connections: [1, 4, 16], trips: 1, recipes: () => [status()] },
   { id: 'W5', title: 'first pull of 500 books', population: many, connections: [4], trips: 1, reads: 500, size: true,
@@ -71,8 +71,8 @@ export const workloads = [
   { id: 'W2 1M users', long: true, group: 'million', ...pulls, population: million, connections: [4] },
   { id: 'W3 1M users', long: true, group: 'million', title: 'status', population: million, connections: [4], trips: 1, recipes: () => [status()] },
   { id: 'W1 1M users', long: true, group: 'million', ...writes, population: million, connections: [4] },
-  { id: 'W2 10M', group: 'growth', ...pulls, population: ten_million, connections: [4] },
-  { id: 'W1 10M', group: 'growth', ...writes, population: ten_million, connections: [4] },
+  { id: 'W2 10M', peer: false, group: 'growth', ...pulls, population: ten_million, connections: [4] },
+  { id: 'W1 10M', peer: false, group: 'growth', ...writes, population: ten_million, connections: [4] },
 ];
 
 export const recipeLine = (r) => [r.weight, r.status, r.count, r.expected, r.method, r.target, r.header, r.body].join('\t');
