@@ -55,7 +55,7 @@ export const workloads = [
   { id: 'W4 changed', group: 'W4', title: 'full sync of 500 changed books', population: { users: 50, books: 500 }, connections: [4], trips: 2,
     reads: 500, changes: true, reset: true, recipes: () => [full({ notes: 'Read on the train; @N@.' })] },
   { id: 'W4 same', group: 'W4', title: 'full sync of 500 as they are', population: many, connections: [4], trips: 2, reads: 500,
-    changes: true, recipes: () => [full()] }, // the peer writes them all the same,
+    changes: true, recipes: () => [full()] }, // the peer writes all the same
   { id: 'W2', ...pulls, population: many, connections: all },
   { id: 'W3', title: 'status', population: many, connections: [1, 4, 16], trips: 1, recipes: () => [status()] },
   { id: 'W5', title: 'first pull of 500 books', population: many, connections: [4], trips: 1, reads: 500, size: true,
