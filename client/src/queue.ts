@@ -187,10 +187,10 @@ export function makeQueue(c: Context) {
   return {
     add,
     push,
-    /** When the next of what waits is due; -Infinity when nothing waits. */
+    /** How long until another of what waits for a retry is due; Infinity when none does. */
     due: async () => {
-      const ops = await db.read((tx) => all(tx, 'queue', WINDOW));
-      return Math.min(...ops.map((op) => op.nextAt), ops.length ? Infinity : -Infinity);
+      const waits = (await db.read((tx) => all(tx, 'queue', WINDOW))).map((op) => op.nextAt - clock.now());
+      return Math.min(...waits.filter((wait) => wait > 0));
     },
     pending: async () => (await db.read((tx) => all(tx, 'queue'))).map(shown),
     review: async () => (await db.read((tx) => all(tx, 'review'))).map(shown) as ReviewItem[],

@@ -153,7 +153,7 @@ function build(given: SyncOptions, emitter: Emitter<Events>) {
 
   const round = async (full?: FullSyncOptions): Promise<SyncResult> => {
     const result: SyncResult = { ok: true, sent: 0, received: 0 };
-    let error: any;
+    let error: any, fault = false;
     cancel();
     lastRound = clock.now();
     syncing = true;
@@ -167,6 +167,7 @@ function build(given: SyncOptions, emitter: Emitter<Events>) {
         // A fault of the server with some operations need not keep us from hearing what is new.
         if (upload || ['OFFLINE', 'UNAUTHORIZED', 'RATE_LIMITED', 'USER_CHANGED', 'STOPPED'].includes((e as SyncError).code)) throw e;
         error = e;
+        fault = true;
         failures++;
       }
       await decide().catch((e) => emit('error', described(e)));
@@ -186,9 +187,8 @@ function build(given: SyncOptions, emitter: Emitter<Events>) {
     }
     log?.debug?.('round', result);
     if (tabs.leading) schedule(interval);
-    schedule(error?.wait);
-    if (error && failures) schedule(delayAfter(failures, clock));
-    await queue.due().then((at) => at > clock.now() && schedule(at - clock.now()), () => {});
+    schedule(error?.wait ?? (fault ? delayAfter(failures, clock) : NaN));
+    await queue.due().then(schedule, () => {});
     void report();
     return result;
   };
