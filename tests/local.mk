@@ -17,6 +17,9 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_poke.c \
 	tests/unit/test_token.c
 tests_unit_unit_CPPFLAGS = $(AM_CPPFLAGS) -iquote $(srcdir)/fcgi-app $(CHECK_CFLAGS)
+	tests/unit/test_token.c \
+	tests/unit/test_vectors.c
+tests_unit_unit_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_unit_unit_LDADD = libbooky.a $(CHECK_LIBS) $(BOOKY_LIBS) -lm
 
 # The same against a database: needs BOOKY_TEST_DSN and BOOKY_TEST_ADMIN_DSN, hence not in `make check`.
@@ -83,3 +86,6 @@ contract_files = \
 EXTRA_DIST += tests/check.sh tests/package.sh tests/torture.sh tests/http tests/nginx tests/pool tests/torture $(contract_files)
 EXTRA_DIST += tests/check.sh tests/package.sh tests/http tests/nginx tests/pool tests/push $(contract_files)
 EXTRA_DIST += tests/check.sh tests/package.sh tests/http tests/nginx tests/pool $(bench_files) $(contract_files)
+	tests/contract/time.mjs \
+	tests/contract/vectors.json
+EXTRA_DIST += tests/check.sh tests/package.sh tests/http tests/nginx tests/pool $(contract_files)

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 
 /* One row a file tests/unit/test_X.c, which defines `Suite *suite_X(void)`. */
-#define SUITES(ROW) ROW(arena) ROW(clock) ROW(conf) ROW(docs) ROW(json) ROW(kind) ROW(merge) ROW(merge_property) ROW(poke) ROW(token)
+#define SUITES(ROW)                                                                                                    \
+    ROW(arena)                                                                                                         \
+    ROW(clock) ROW(conf) ROW(docs) ROW(json) ROW(kind) ROW(merge) ROW(merge_property) ROW(poke) ROW(token)             \
+        ROW(vectors)
 
 #define DECLARE(name) Suite *suite_##name(void);
 SUITES(DECLARE)
