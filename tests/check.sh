@@ -56,7 +56,8 @@ check_lists() { # the makefiles name every source, one by one
     local file unlisted=0
     cd "$ROOT"
     for file in lib/*.[ch] fcgi-app/*.[ch] migrations/*.sql nginx/*.conf nginx/*/*.conf systemd/*.* docs/*.* docs/man/* docs/examples/* \
-        monitoring/*.* tests/*.sh tests/unit/*.[ch] tests/db/*.[ch] tests/bench/*.* tests/bench/peer/*.* tests/contract/*.*; do
+        monitoring/*.* tests/*.sh tests/unit/*.[ch] tests/db/*.[ch] tests/bench/*.* tests/bench/peer/*.* tests/contract/*.* \
+        client/*.* client/src/*.ts client/test/*.mjs; do
         [[ ! -f $file || $file == *.mk ]] || grep -qF "${file%.in}" ./*/local.mk || { say "$file is in no local.mk" && unlisted=1; }
     done
     return $unlisted
@@ -89,6 +90,7 @@ export_test_environment() {
     export BOOKY_URL BOOKY_TEST_ADMIN_DSN BOOKY_TEST_DSN
     export BOOKY_BIN=$RUN/inst/sbin/booky-sync
     export BOOKY_TEST_KEY=$RUN/keys.d/dev.hmac BOOKY_TEST_CA=$RUN/tls/cert.pem BOOKY_TEST_STATE=$RUN
+    export NODE_EXTRA_CA_CERTS=$BOOKY_TEST_CA # for the client's fetch
 }
 
 # The stack, with a key of each kind. The private halves are for the tests.
@@ -118,30 +120,44 @@ check_valgrind() { # each test is a process of its own, whose exit code says whe
         --errors-for-leak-kinds=definite tests/unit/unit
 }
 
-# npm_install FOLDER: makes DIR/npm/node_modules what its package-lock.json says. npm's own files stay in the state folder too.
+# npm_install FOLDER: makes DIR/npm/FOLDER/node_modules what FOLDER/package-lock.json says. npm's own files stay in the
+# state folder too.
 npm_install() {
-    local now
-    mkdir -p "$DIR/npm"
-    cp "$ROOT/$1"/{package.json,package-lock.json,.npmrc} "$DIR/npm"
-    now=$(sha256sum <"$DIR/npm/package-lock.json")
-    if [[ $now == "$(cat "$DIR/npm/installed" 2>/dev/null)" ]]; then return; fi
-    rm -f "$DIR/npm/installed"
-    (cd "$DIR/npm" && npm ci --cache "$DIR/npm/cache" --no-update-notifier)
-    say "$now" >"$DIR/npm/installed"
+    local at=$DIR/npm/$1 now
+    mkdir -p "$at"
+    cp "$ROOT/$1"/{package.json,package-lock.json,.npmrc} "$at"
+    now=$(sha256sum <"$at/package-lock.json")
+    if [[ $now == "$(cat "$at/installed" 2>/dev/null)" ]]; then return; fi
+    rm -f "$at/installed"
+    (cd "$at" && npm ci --cache "$DIR/npm/cache" --no-update-notifier)
+    say "$now" >"$at/installed"
 }
 
-# Makes DIR/contract, a copy of what the tests of the API description read, beside the packages that they need.
+# Makes DIR/contract, a copy of the client and of what the tests of the API description read, beside the packages that
+# they need.
 check_npm() {
-    npm_install tests/contract
+    local folder
     rm -rf "$DIR/contract"
     mkdir "$DIR/contract"
-    (cd "$ROOT" && tar --exclude=node_modules -cf - docs fcgi-app lib migrations nginx tests) | tar -C "$DIR/contract" -xf -
-    ln -s "$DIR/npm/node_modules" "$DIR/contract/tests/contract/node_modules"
+    (cd "$ROOT" && tar --exclude=node_modules --exclude=dist -cf - client docs fcgi-app lib migrations nginx tests) |
+        tar -C "$DIR/contract" -xf -
+    for folder in tests/contract client; do
+        npm_install $folder
+        ln -s "$DIR/npm/$folder/node_modules" "$DIR/contract/$folder/node_modules"
+    done
 }
 
-check_openapi() {
-    cd "$DIR/contract/tests/contract"
-    npm run --silent --no-update-notifier lint
+check_script() { # check_script FOLDER SCRIPT: of its package.json
+    cd "$DIR/contract/$1"
+    npm run --silent --cache "$DIR/npm/cache" --no-update-notifier "$2"
+}
+
+check_client() { # and what else needs only the packages
+    step one "contract: lint of the API description" check_script tests/contract lint
+    step one "client: build" check_script client build
+    step one "client: types" check_script client types
+    step one "client: the package" check_script client lint
+    step node "client: unit tests" check_node client/test "$DIR/contract"
 }
 
 check_node() { # check_node FOLDER [TREE]
@@ -241,8 +257,9 @@ check_server() { # what needs a running server
     step one "torture: edits of many devices under faults" check_torture
     if ((NPM_READY)); then
         step node "contract: examples of the API description" check_node tests/contract "$DIR/contract"
+        step node "client: against the server" check_node client/test/server "$DIR/contract"
     else
-        say "No npm packages: the contract tests cannot run."
+        say "No npm packages: the tests of contract and client cannot run."
         FAILED=$((FAILED + 1))
     fi
     step one "nginx: published rate limit" check_rate_published
@@ -269,9 +286,9 @@ cmd_check() {
     step node "torture: the judge finds planted errors" check_node tests/torture
     step one "build: gcc, -Werror" check_build gcc CC=gcc --enable-werror
     step check "unit tests" check_unit gcc
-    step one "contract: npm packages" check_npm
+    step one "npm packages" check_npm
     NPM_READY=$((LAST_FAILED == 0))
-    ((NPM_READY == 0)) || step one "contract: lint of the API description" check_openapi
+    ((NPM_READY == 0)) || check_client
     step one "build: clang, -Werror" check_build clang CC=clang --enable-werror
     step one "build: gcc, sanitizers" check_build san CC=gcc --enable-werror --enable-sanitizers CFLAGS='-g -O1'
     step check "unit tests, sanitizers" check_unit san

@@ -20,7 +20,7 @@ bench_start() {
 peer_start() {
     local port=38443 own=38080
     npm_install tests/bench/peer
-    cp "$ROOT/tests/bench/peer/server.mjs" "$DIR/npm"
+    cp "$ROOT/tests/bench/peer/server.mjs" "$DIR/npm/tests/bench/peer"
     db_query booky <"$ROOT/tests/bench/peer/schema.sql"
     until port_free $port; do port=$((port + 1)); done
     until port_free $own; do own=$((own + 1)); done
@@ -29,7 +29,7 @@ peer_start() {
         nginx_main
         cat "$ROOT/tests/bench/peer/nginx.conf"
     } | sed -e "s|@RUN@|$RUN|; s|@PORT@|$port|; s|@PEER_PORT@|$own|; s|pid $RUN/pid/nginx;|pid $RUN/pid/nginx-peer;|" >"$RUN/nginx-peer/nginx.conf"
-    setsid node "$DIR/npm/server.mjs" $own "$RUN/sock" "$RUN/keys.d/dev.hmac" </dev/null >"$RUN/log/peer.log" 2>&1 9>&- &
+    setsid node "$DIR/npm/tests/bench/peer/server.mjs" $own "$RUN/sock" "$RUN/keys.d/dev.hmac" </dev/null >"$RUN/log/peer.log" 2>&1 9>&- &
     say $! >"$RUN/pid/peer"
     nginx -p "$RUN/nginx-peer/" -e "$RUN/log/nginx-error.log" -c "$RUN/nginx-peer/nginx.conf" 9>&-
     say "https://127.0.0.1:$port" >"$RUN/peer-url"
