@@ -32,6 +32,5 @@ export const conflictOf = (conflict: any): ConflictInfo => ({
 
 export type Release = () => void;
 
-/** 32 hexadecimal digits or a UUID. Outside secure contexts browsers offer no randomUUID. */
-export const makeId = (): string =>
-  globalThis.crypto?.randomUUID?.() ?? Array.from({ length: 4 }, () => Math.random().toString(16).slice(2, 10).padEnd(8, '0')).join('');
+/** A UUID, or outside secure contexts, where browsers offer none, about a hundred random bits. */
+export const makeId = (): string => globalThis.crypto?.randomUUID?.() ?? `${Math.random()}-${Math.random()}`;

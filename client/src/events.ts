@@ -15,9 +15,9 @@ export interface Stream {
   stop(): void;
 }
 
-/** Takes text as it comes and calls `event` for each complete event. */
-export function parseEvents(event: (data: string, id: string) => void): (text: string) => void {
-  let rest = '', data = '', id = '';
+/** Takes text as it comes; calls `event` for each complete event, and `retry` when the server says when to come back. */
+export function parseEvents(event: (data: string) => void, retry: (ms: number) => void): (text: string) => void {
+  let rest = '', data = '';
   return (text) => {
     const lines = (rest + text).split('\n');
     rest = lines.pop()!;
@@ -25,18 +25,19 @@ export function parseEvents(event: (data: string, id: string) => void): (text: s
       const line = raw.replace(/\r$/, '');
       const [, name, value] = /^([^:]*):? ?(.*)$/.exec(line)!;
       if (name === 'data') data += (data && '\n') + value;
-      else if (name === 'id') id = value;
+      else if (name === 'retry' && /^\d+$/.test(value)) retry(+value);
       else if (!line) {
-        if (data) event(data, id);
+        if (data) event(data);
         data = '';
       }
     }
   };
 }
 
-export function makeStream(c: Context, ring: (cursor?: string) => void): Stream {
+/** `cursor` tells where the last pull ended: the server rings at once when there is something later. */
+export function makeStream(c: Context, cursor: () => Promise<string | undefined>, ring: (cursor?: string) => void): Stream {
   const { clock } = c;
-  let running: AbortController | undefined, lastId = '', failures = 0;
+  let running: AbortController | undefined, failures = 0;
 
   /** Listens until the stream ends; returns how long to wait before the next. */
   async function listen(signal: AbortSignal): Promise<number> {
@@ -50,25 +51,29 @@ export function makeStream(c: Context, ring: (cursor?: string) => void): Stream 
     signal.addEventListener('abort', stop);
     try {
       alive();
-      const response = await c.http.send(`/events?deviceId=${encodeURIComponent(await c.deviceId())}`, {
-        headers: { Accept: 'text/event-stream', ...(lastId && { 'Last-Event-ID': lastId }) },
+      const known = await cursor();
+      const { status, wait, response } = await c.http.send(`/events?deviceId=${encodeURIComponent(await c.deviceId())}`, {
+        headers: { Accept: 'text/event-stream', ...(known && { 'Last-Event-ID': known }) },
         signal: abort.signal,
       });
-      const { status, body } = response;
+      const { body } = response;
       const streams = /^text\/event-stream/.test(response.headers.get('Content-Type') ?? '') && body?.getReader;
       if (!streams || status !== 200) {
         abort.abort(STOPPED); // whatever it is, it need not be read
         if ([500, 502, 504].includes(status)) throw status;
-        return NOT_OFFERED;
+        return wait ? jitter(wait, clock) : NOT_OFFERED;
       }
-      const parse = parseEvents((data, id) => {
-        lastId = id;
-        let cursor;
-        try {
-          cursor = JSON.parse(data).cursor;
-        } catch {}
-        ring(cursor);
-      });
+      let again = 1000;
+      const parse = parseEvents(
+        (data) => {
+          let cursor;
+          try {
+            cursor = JSON.parse(data).cursor;
+          } catch {}
+          ring(cursor);
+        },
+        (ms) => (again = ms),
+      );
       const reader = body.getReader(), decoder = new TextDecoder();
       abort.signal.addEventListener('abort', () => reader.cancel().catch(() => {})); // a stream that is made by hand hears no signal
       for (let chunk; !(chunk = await reader.read()).done; ) {
@@ -76,7 +81,7 @@ export function makeStream(c: Context, ring: (cursor?: string) => void): Stream 
         failures = 0;
         parse(decoder.decode(chunk.value, { stream: true }));
       }
-      return jitter(1000, clock);
+      return jitter(again, clock);
     } finally {
       clock.clearTimeout(timer);
       signal.removeEventListener('abort', stop);

@@ -17,7 +17,7 @@ export interface Reply {
 
 export interface Http {
   /** Sends with a token, and once more with a fresh one after a 401. Waits that the server imposed hold in all tabs. */
-  send(path: string, init: RequestInit & { headers?: Record<string, string> }): Promise<Response>;
+  send(path: string, init: RequestInit & { headers?: Record<string, string> }): Promise<{ status: number; wait?: number; response: Response }>;
   /** `body` is JSON of our server. Only a 5xx, a 413 may come without: then it is {}. */
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Reply>;
   /** The body of a 200; anything else is thrown. */
@@ -65,6 +65,8 @@ export function makeHttp(c: Context, setOnline: (online: boolean) => void): Http
     return value;
   };
 
+  const impose = (wait: number) => db.write((tx) => tx.put('meta', clock.now() + wait, 'retryAt'));
+
   const checkWait = async () => {
     const until = (await db.read((tx) => tx.get('meta', 'retryAt'))) ?? 0;
     const now = clock.now();
@@ -72,6 +74,7 @@ export function makeHttp(c: Context, setOnline: (online: boolean) => void): Http
   };
 
   const send: Http['send'] = async (path, init) => {
+    if (c.closing.aborted) throw new SyncError('STOPPED', STOPPED);
     await checkWait();
     let response: Response | undefined, last: string | undefined;
     for (const refresh of [false, true]) {
@@ -95,11 +98,12 @@ export function makeHttp(c: Context, setOnline: (online: boolean) => void): Http
       options.onUnauthorized?.();
       throw new SyncError('UNAUTHORIZED', 'the server refuses the token');
     }
-    const wait = retryAfter(headers.get('Retry-After'), clock.now()) ?? (status === 429 ? options.interval : 0);
-    if ((status === 429 || status === 503) && wait)
-      await db.write((tx) => tx.put('meta', clock.now() + wait, 'retryAt'));
-    if (status === 429) throw limited(wait);
-    return response!;
+    const wait = retryAfter(headers.get('Retry-After'), clock.now());
+    if (status === 429) {
+      await impose(wait ?? options.interval);
+      throw limited(wait ?? options.interval);
+    }
+    return { status, wait, response: response! };
   };
 
   const call: Http['call'] = async (method, path, body, headers) => {
@@ -109,7 +113,7 @@ export function makeHttp(c: Context, setOnline: (online: boolean) => void): Http
     c.closing.addEventListener('abort', stop);
     try {
       const sent = body === undefined ? undefined : await gzip(JSON.stringify(body));
-      const response = await send(path, {
+      const { status, wait, response } = await send(path, {
         method,
         headers: { ...(sent && { 'Content-Type': 'application/json' }), ...sent?.headers, ...headers },
         body: sent?.body,
@@ -119,7 +123,7 @@ export function makeHttp(c: Context, setOnline: (online: boolean) => void): Http
       try {
         reply = JSON.parse(await response.text());
       } catch {} // cut off, or not JSON
-      const { status } = response;
+      if (status === 503 && wait) await impose(wait);
       if (typeof reply?.success === 'boolean') setOnline(true);
       else if (status < 500 && status !== 413) throw offline(`an answer that is not the server's (${status})`);
       return { status, body: reply ?? {} };

@@ -26,12 +26,12 @@ export interface TabHandlers {
 export function joinTabs(name: string, { db, clock }: Pick<Context, 'db' | 'clock'>, handlers: TabHandlers): Tabs {
   const me = makeId();
   const asked = new Map<string, (result: any) => void>();
-  const waiting = new Set<() => void>(); // until this tab is elected
-  let standing: AbortController | undefined, release: Release | undefined;
+  const waiting = new Set<() => void>(); // what to do when this tab is elected
+  let standing: AbortController | undefined, release: Release | undefined, closed = false;
 
   const channel = typeof BroadcastChannel === 'undefined' ? undefined : new BroadcastChannel(name);
   (channel as any)?.unref?.(); // Node: a channel is no reason to stay
-  const post = (message: unknown) => channel?.postMessage(message);
+  const post = (message: unknown) => closed || channel?.postMessage(message);
   if (channel)
     channel.onmessage = async ({ data }) => {
       if (data.ask && release) post({ answered: data.ask, result: await handlers.answer(data.request) });
@@ -45,13 +45,21 @@ export function joinTabs(name: string, { db, clock }: Pick<Context, 'db' | 'cloc
     });
 
   const acquire = async (signal: AbortSignal): Promise<Release> => {
-    if (typeof navigator !== 'undefined' && navigator.locks) return webLock(signal);
-    const { lease } = await import('./lease.js'); // a chunk for browsers from before 2022
-    return lease(db, clock, me, signal, () => {
-      resign();
-      stand();
-    });
+    try {
+      if (typeof navigator !== 'undefined' && navigator.locks) return await webLock(signal);
+      const { lease } = await import('./lease.js'); // a chunk for browsers from before 2022
+      return await lease(db, clock, me, signal, () => {
+        if (!release) return;
+        resign();
+        stand();
+      });
+    } catch (error) {
+      if (signal.aborted) throw error;
+      return () => {}; // locks are forbidden here, or the chunk cannot be loaded: lead without
+    }
   };
+
+  const flush = () => waiting.forEach((go) => go());
 
   function stand() {
     if (standing) return;
@@ -60,17 +68,19 @@ export function joinTabs(name: string, { db, clock }: Pick<Context, 'db' | 'cloc
       if (mine.signal.aborted) return free();
       release = free;
       handlers.elected(true);
-      for (const go of waiting) go();
+      flush();
     }, () => {});
   }
 
   function resign() {
     standing?.abort();
     standing = undefined;
-    if (!release) return;
-    release();
-    release = undefined;
-    handlers.elected(false);
+    if (release) {
+      release();
+      release = undefined;
+      handlers.elected(false);
+    }
+    flush(); // there may be nobody else
   }
 
   return {
@@ -88,22 +98,24 @@ export function joinTabs(name: string, { db, clock }: Pick<Context, 'db' | 'cloc
           waiting.delete(go);
           abort.abort();
           asked.delete(id);
+          return result;
         };
-        const go = () => end(work());
+        const go = () => void end(work());
         asked.set(id, end);
-        if (standing) waiting.add(go);
-        else
-          acquire(abort.signal).then(async (free) => {
-            const mine = asked.delete(id) && work();
-            if (mine) resolve(mine);
-            await Promise.resolve(mine).catch(() => {});
-            free();
-          }, () => {});
+        waiting.add(go);
+        if (!standing)
+          acquire(abort.signal)
+            .then(async (free) => {
+              if (asked.has(id)) await end(work());
+              free();
+            })
+            .catch(() => {});
         post({ ask: id, request });
       });
     },
     tell: (message) => post({ tell: message }),
     close() {
+      closed = true;
       resign();
       channel?.close();
     },

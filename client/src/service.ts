@@ -9,7 +9,7 @@ import { makeHttp } from './http.js';
 import { joinTabs } from './leader.js';
 import { makePull } from './pull.js';
 import { makeQueue } from './queue.js';
-import { delayAfter } from './retry.js';
+import { delayAfter, RETRIES } from './retry.js';
 import { makeStore } from './store.js';
 import type {
   Clock, ConflictInfo, Data, FullSyncOptions, Resolution, SyncEvents, SyncOptions, SyncProblem, SyncResult, SyncService, SyncStatus,
@@ -81,7 +81,7 @@ function build(given: SyncOptions, emitter: Emitter<Events>) {
   // A chunk of its own, fetched by the tab that leads. Where it cannot be loaded, the polls do, and the next leader tries again.
   let stream: Promise<Stream> | undefined;
   const listen = (on: boolean) => {
-    if (on) stream ??= import('./events.js').then(({ makeStream }) => makeStream(c, ring));
+    if (on) stream ??= import('./events.js').then(({ makeStream }) => makeStream(c, pull.cursor, ring));
     stream?.then((it) => (on === tabs.leading ? it[on ? 'start' : 'stop']() : 0)).catch((error) => {
       stream = undefined;
       log?.warn?.('no real time', error);
@@ -167,8 +167,8 @@ function build(given: SyncOptions, emitter: Emitter<Events>) {
         // A fault of the server with some operations need not keep us from hearing what is new.
         if (upload || ['OFFLINE', 'UNAUTHORIZED', 'RATE_LIMITED', 'USER_CHANGED', 'STOPPED'].includes((e as SyncError).code)) throw e;
         error = e;
-        fault = true;
         failures++;
+        fault = (e as SyncError).code === 'SYNC_FAILED';
       }
       await decide().catch((e) => emit('error', described(e)));
       await upload?.();
@@ -187,7 +187,7 @@ function build(given: SyncOptions, emitter: Emitter<Events>) {
     }
     log?.debug?.('round', result);
     if (tabs.leading) schedule(interval);
-    schedule(error?.wait ?? (fault ? delayAfter(failures, clock) : NaN));
+    schedule(error?.wait ?? (fault ? (failures > RETRIES ? interval : delayAfter(failures, clock)) : NaN));
     await queue.due().then(schedule, () => {});
     void report();
     return result;
@@ -223,8 +223,8 @@ function build(given: SyncOptions, emitter: Emitter<Events>) {
 
   const close = async () => {
     if (closing.signal.aborted) return;
-    stopMonitoring();
     closing.abort();
+    stopMonitoring();
     tabs.close();
     await tail;
     db.close();

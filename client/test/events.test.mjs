@@ -42,7 +42,7 @@ async function listening(answer, options) {
 test('the leader listens, with its token and device id', async () => {
   const stream = makeStream(), d = await listening(stream.answer);
   const { query, headers } = streams(d)[0];
-  assert.deepEqual([query.deviceId, headers.Authorization, headers.Accept, headers['Last-Event-ID']], ['phone 1', 'Bearer token', 'text/event-stream', undefined]);
+  assert.deepEqual([query.deviceId, headers.Authorization, headers.Accept], ['phone 1', 'Bearer token', 'text/event-stream']);
   const tab = device({ server: d.server, clock: d.clock, database: d.database, realtime: true });
   tab.service.startMonitoring();
   await settle();
@@ -64,14 +64,36 @@ test('an event of what is pulled already costs no request', async () => {
   assert.equal(rounds(d), before);
 });
 
-test('after the stream ends it is made again, with Last-Event-ID', async () => {
+test('after the stream ends it is made again, with the cursor of the last pull as Last-Event-ID', async () => {
   const stream = makeStream(), d = await listening(stream.answer);
-  stream.send('id: 7\ndata: {"cursor":"7"}\n\n');
+  d.server.write('book', 'b', { title: 'T' });
+  stream.send('data: {"cursor":"7"}\n\n');
+  await until('it is there', async () => (await d.store.list('book')).length);
   await settle();
   stream.end();
   await d.clock.advance(1100);
   assert.equal(streams(d).length, 2);
-  assert.equal(streams(d)[1].headers['Last-Event-ID'], '7');
+  assert.equal(streams(d)[1].headers['Last-Event-ID'], d.server.rows.get('book b').data.updatedAt);
+});
+
+test('the server says when to come back', async () => {
+  const stream = makeStream(), d = await listening(stream.answer);
+  stream.send('retry: 3731\n\n');
+  await settle();
+  stream.end();
+  await d.clock.advance(3700);
+  assert.equal(streams(d).length, 1);
+  await d.clock.advance(100);
+  assert.equal(streams(d).length, 2);
+});
+
+test('a stream for which there is no room is tried after Retry-After, and holds up no poll', async () => {
+  const d = await listening(() => error(503, 'SYNC_FAILED', { 'Retry-After': '90' }));
+  assert.equal((await d.service.sync()).ok, true);
+  await d.clock.advance(89_000);
+  assert.equal(streams(d).length, 1);
+  await d.clock.advance(2000);
+  assert.equal(streams(d).length, 2);
 });
 
 test('pings keep a stream; silent for more than a minute, it is cut and made again', async () => {
@@ -143,21 +165,21 @@ test('realtime: false asks for no stream', async () => {
   assert.equal(streams(d).length, 0);
 });
 
-// Text as it arrives → [data, id] of each event.
+// Text as it arrives → the data of each event.
 const texts = [
-  ['one event', ['id: 1\ndata: x\n\n'], [['x', '1']]],
-  ['in pieces', ['i', 'd: 1\nda', 'ta: x\n', '\n'], [['x', '1']]],
-  ['with CRLF', ['id: 1\r\ndata: x\r\n\r\n'], [['x', '1']]],
+  ['one event', ['id: 1\ndata: x\n\n'], ['x']],
+  ['in pieces', ['i', 'd: 1\nda', 'ta: x\n', '\n'], ['x']],
+  ['with CRLF', ['id: 1\r\ndata: x\r\n\r\n'], ['x']],
   ['comments are no events', [': ping\n\n: ping\n\n'], []],
-  ['two lines of data', ['data: a\ndata: b\n\n'], [['a\nb', '']]],
-  ['without the space', ['data:x\n\n'], [['x', '']]],
-  ['the id stays', ['id: 1\ndata: x\n\ndata: y\n\n'], [['x', '1'], ['y', '1']]],
+  ['two lines of data', ['data: a\ndata: b\n\n'], ['a\nb']],
+  ['without the space', ['data:x\n\n'], ['x']],
+  ['two events at once', ['data: x\n\ndata: y\n\n'], ['x', 'y']],
   ['unfinished: not yet', ['data: x\n'], []],
 ];
 for (const [name, pieces, expected] of texts)
   test(`parsing: ${name}`, () => {
     const heard = [];
-    const parse = parseEvents((...event) => heard.push(event));
+    const parse = parseEvents((data) => heard.push(data), () => {});
     pieces.forEach(parse);
     assert.deepEqual(heard, expected);
   });

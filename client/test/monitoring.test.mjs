@@ -274,3 +274,25 @@ test('closed: nothing more happens, and the signal closes too', async () => {
   assert.equal(rounds(d), 1);
   await until('no timer is left', () => d.clock.waiting() === 0);
 });
+
+test('close while the leader has not answered: who waits hears of it', async () => {
+  const [a, b] = tabs(2);
+  await leads(a);
+  b.service.startMonitoring();
+  await settle();
+  a.server.always = ({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  const waits = b.service.sync();
+  await settle();
+  await b.service.close();
+  assert.equal((await waits).error.code, 'STOPPED');
+});
+
+test('where locks are forbidden a tab leads without', async (t) => {
+  withLocks(t);
+  navigator.locks.request = () => Promise.reject(new DOMException('no', 'SecurityError'));
+  const [d] = tabs(1);
+  assert.equal((await d.service.sync()).ok, true);
+  await leads(d);
+  await d.clock.advance(30_100);
+  assert.equal(rounds(d), 3);
+});

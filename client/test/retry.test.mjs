@@ -316,3 +316,15 @@ test('a wrong address is an error, and loses nothing', async () => {
   assert.equal((await d.service.sync()).error.code, 'NOT_FOUND');
   assert.deepEqual((await pending(d)).map(({ attempts }) => attempts), [0]);
 });
+
+test('what no retry can help with is not asked for faster than the interval', async () => {
+  const d = device();
+  d.server.always = ({ path }) => (path === '/operations' ? error(405, 'METHOD_NOT_ALLOWED') : undefined);
+  await book(d, 'b');
+  d.service.startMonitoring();
+  await d.clock.advance(20_000);
+  const before = sends(d);
+  await d.clock.advance(300_000);
+  assert.ok(before <= 7 && sends(d) - before <= 11, `${before}, ${sends(d)}`);
+  assert.equal((await pending(d)).length, 1);
+});
