@@ -52,14 +52,14 @@ export function makeHttp(c: Context, setOnline: (online: boolean) => void): Http
   const getToken = async (refresh: boolean) => {
     const { token } = options;
     const value = typeof token === 'function' ? await token(refresh) : token;
-    if (!value) throw new SyncError('UNAUTHORIZED', 'nobody is signed in');
+    if (!value) throw new SyncError('UNAUTHORIZED', 'there is no token');
     const user = userOf(value);
     if (!user) return value;
     // Edits of one person must not end up in the library of another who signs in later.
     await db.write(async (tx) => {
       const known = await tx.get('meta', 'user');
       if (known && known !== user)
-        throw new SyncError('USER_CHANGED', 'the database holds the data of another user: clear() it, or use another one');
+        throw new SyncError('USER_CHANGED', 'the database is another user\'s: clear() it, or use another');
       tx.put('meta', user, 'user');
     });
     return value;

@@ -6,7 +6,7 @@
 // A resync that is interrupted goes on where it was. Queued edits are in no row, so it cannot harm them.
 
 import { type Context, makeId } from './context.js';
-import { type Tx } from './database.js';
+import type { Row, Tx } from './database.js';
 import { absorb, changeOf, lost } from './store.js';
 import type { Change, Entity } from './types.js';
 import { SyncError } from './types.js';
@@ -51,7 +51,8 @@ export function makePull(c: Context) {
 
     const look = async (tx: Tx) => {
       const found = await absorb(tx, changes, at.gen);
-      const gone = last ? (await lost(tx, last, options.entities)).filter(({ type, id }) => !changes.some((change: Change) => change.type === type && change.data.id === id)) : [];
+      const here = ({ type, id }: Row) => changes.some((change: Change) => change.type === type && change.data.id === id);
+      const gone = last ? (await lost(tx, last, options.entities)).filter((row) => !here(row)) : [];
       const removed = gone.filter((row) => !row.deleted).map((row) => changeOf({ ...row, deleted: true, updatedAt: '' }));
       return { ...found, gone, news: [...found.news, ...removed] };
     };

@@ -164,10 +164,10 @@ export function makeQueue(c: Context) {
         const answered = await settle(batch, body.results);
         sent((settled += answered.length));
         c.emit('progress', { phase: 'push', done: settled, total: Math.max(total, settled) });
-        if (answered.length === batch.length) return;
-        const missing = new SyncError('SYNC_FAILED', 'no result for an operation');
-        await fail(batch.filter((op) => !answered.includes(op)), missing.code, missing.message);
-        throw missing;
+        const missing = batch.filter((op) => !answered.includes(op)), error = new SyncError('SYNC_FAILED', 'there is no result');
+        if (!missing.length) return;
+        await fail(missing, error.code, error.message);
+        throw error;
       }
       const error = problem(reply);
       if (status === 413 || status === 400) {

@@ -35,7 +35,8 @@ const described = (error: any): SyncProblem => ({
 });
 
 function build(given: SyncOptions, emitter: Emitter<Events>) {
-  const options = { ...DEFAULTS, ...given };
+  const options = { ...given } as Context['options'];
+  for (const key in DEFAULTS) (options as any)[key] ??= (DEFAULTS as any)[key]; // undefined is absent
   const { database, interval, logger: log, clock = realClock } = options;
   const closing = new AbortController();
   const db = openDatabase(database);
@@ -58,19 +59,17 @@ function build(given: SyncOptions, emitter: Emitter<Events>) {
   const setOnline = (now: boolean, tell = true) => {
     if (online === now) return;
     online = now;
-    if (tell) emit('online', now);
-    else emitter.emit('online', now);
+    (tell ? emit : emitter.emit)('online', now);
     void report();
   };
 
-  const deviceId = () =>
-    options.deviceId
-      ? Promise.resolve(options.deviceId)
-      : db.write(async (tx): Promise<string> => {
-          const known = await tx.get('meta', 'deviceId'), id = known ?? makeId();
-          if (!known) tx.put('meta', id, 'deviceId');
-          return id;
-        });
+  const deviceId = async (): Promise<string> =>
+    options.deviceId ??
+    db.write(async (tx) => {
+      const id = (await tx.get('meta', 'deviceId')) ?? makeId();
+      tx.put('meta', id, 'deviceId');
+      return id;
+    });
 
   const c: Context = { options, db, clock, emit, deviceId, closing: closing.signal, http: undefined! };
   c.http = makeHttp(c, setOnline);

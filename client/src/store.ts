@@ -116,7 +116,8 @@ export function makeStore({ db }: Context): OpenStore {
     observeOne: (entity, id, fn) => observe(entity, idOf(entity, id), () => get(entity, id), fn),
     changed(entities) {
       for (const observer of observers)
-        if (!entities.length || entities.some(({ entity, entityId }) => observer.entity === entity && (observer.id ?? entityId) === entityId)) void observer.look();
+        if (!entities.length || entities.some((it) => it.entity === observer.entity && it.entityId === (observer.id ?? it.entityId)))
+          void observer.look();
     },
   };
 }

@@ -65,6 +65,14 @@ test('the interval is an option', async () => {
   assert.equal(rounds(d), 4);
 });
 
+test('an option that is undefined is absent', async () => {
+  const [d] = tabs(1, { interval: undefined, batchSize: undefined });
+  await leads(d);
+  for (let i = 0; i < 11; i++) await book(d, `b${i}`);
+  await d.clock.advance(30_100);
+  assert.deepEqual(d.server.of('/operations').map(({ body }) => body.operations.length), [10, 1]);
+});
+
 test('stopMonitoring stops; startMonitoring starts again, and twice is once', async () => {
   const [d] = tabs(1);
   await leads(d);
