@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { afterEach, test } from 'node:test';
 import { createSyncService } from '../../dist/index.js';
-import { User } from '../../../tests/http/lib.mjs';
+import { until, User } from '../../../tests/http/lib.mjs';
 
 const open = [];
 afterEach(() => Promise.all(open.splice(0).map((service) => service.close())));
@@ -202,4 +202,39 @@ test('ten thousand books: a first pull with progress, then next to nothing', asy
   assert.deepEqual(progress, Array.from({ length: 20 }, (_, i) => `pull ${(i + 1) * 500}`));
   await holdsAll(user, phone);
   assert.equal((await online(phone)).received, 0);
+});
+
+test('three devices edit at random over a bad network, and end with the same library', async (t) => {
+  const seed = Number(process.env.BOOKY_SEED ?? Date.now() % 1e9);
+  t.diagnostic(`BOOKY_SEED=${seed}`);
+  let state = seed;
+  const random = (n) => ((state = (Math.imul(state, 1103515245) + 12345) >>> 0) >>> 8) % n;
+  const pick = (list) => list[random(list.length)];
+  let bad = true;
+  const flaky = async (url, init) => {
+    const fate = bad ? random(10) : 9;
+    if (fate === 0) throw new TypeError('no network');
+    const reply = await fetch(url, init);
+    const text = await reply.text();
+    if (fate === 1) throw new TypeError('the answer is lost');
+    return new Response(fate === 2 ? text.slice(0, text.length / 2) : text, { status: reply.status });
+  };
+  const user = new User(), devices = Array.from({ length: 3 }, () => device(user, { fetch: flaky, batchSize: 3 }));
+  const values = [1, 'text', null, [1, 2], {}, { x: 1 }, { y: { z: 2 } }];
+  const ids = ['a', 'b', 'c', 'd'];
+  for (const id of ids) await devices[0].queueOperation('book', id, 'create', { title: id }); // without a title none would show it
+  for (let step = 0; step < 150; step++) {
+    const one = pick(devices), id = pick(ids);
+    const what = random(8);
+    if (what < 2) await one.sync();
+    else if (what === 2) await one.queueOperation('book', id, 'delete');
+    else if (what === 3) await one.queueOperation('book', id, 'create', { title: `${step}`, own: pick(values) });
+    else await one.queueOperation('book', id, 'update', { [pick(['own', 'mine'])]: pick(values), notes: `${step}` });
+  }
+  bad = false;
+  for (const each of [...devices, ...devices]) await until('everything is sent', async () => (await each.sync()).ok && !(await each.operations.getPendingOperations()).length);
+  assert.deepEqual(await Promise.all(devices.map((each) => each.operations.getReview())), [[], [], []]);
+  const [first, ...others] = await Promise.all(devices.map(library));
+  for (const other of others) assert.deepEqual(other, first);
+  for (const each of devices) await holdsAll(user, each);
 });
