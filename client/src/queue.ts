@@ -121,7 +121,9 @@ export function makeQueue(c: Context) {
       const rows = new Map<string, Row>();
       for (const { op, result } of ended) {
         if (!(await tx.get('queue', op.seq))) continue; // another tab has heard of it already
-        const row = landed(rows.get(keyOf(op)) ?? (await tx.get('rows', [op.entity, op.entityId])), op, result);
+        const before = await tx.get('rows', [op.entity, op.entityId]);
+        if (before?.updatedAt >= result.updatedAt) continue; // something later is there already
+        const row = landed(rows.get(keyOf(op)) ?? before, op, result);
         if (row) rows.set(keyOf(op), row);
       }
       return [...rows.values()];

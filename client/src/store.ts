@@ -7,15 +7,15 @@ import { merge, overlay } from './merge.js';
 import { idOf } from './queue.js';
 import type { Change, Data, Entity, Store } from './types.js';
 
-/** The row after the server's result of `op`; undefined when something later is there already. */
+/** The row after the server's result of `op`; undefined when nothing was applied. Results of one request share a version. */
 export function landed(row: Row | undefined, op: StoredOperation, result: any): Row | undefined {
   const { updatedAt, data, deleted, duplicate, resolution, status } = result;
   const { entity: type, entityId: id } = op;
-  if (row && updatedAt && row.updatedAt >= updatedAt) return undefined;
   if (data) return { ...row, type, id, data: deleted ? row?.data ?? {} : data, deleted: !!deleted, updatedAt: updatedAt ?? '' };
-  if (status === 'conflict') return undefined; // nothing was applied
-  // The result of a repeat, or of a conflict, that does not say what is there: the next pull does.
-  const known = row?.updatedAt && updatedAt && !duplicate && !resolution;
+  if (status === 'conflict') return undefined;
+  // The result of a repeat, or of a conflict, that does not say what is there: the next pull does. So it does of what was
+  // deleted here and comes back: edits of others may have gone beneath the deletion unseen.
+  const known = row?.updatedAt && !row.deleted && updatedAt && !duplicate && !resolution;
   return {
     ...row, type, id,
     data: op.type === 'delete' ? row?.data ?? {} : merge(row?.data ?? {}, op.data!),

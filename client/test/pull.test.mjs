@@ -78,6 +78,34 @@ test('the data of a result takes the place of the device\'s', async () => {
   assert.deepEqual([title, notes], ['theirs', 'mine']);
 });
 
+test('two edits of an entity in one request have one version, and both count', async () => {
+  const d = device();
+  d.server.write('book', 'b', { title: 'T' });
+  await d.service.sync();
+  await gone(d, 'b');
+  await book(d, 'b', { title: 'again' });
+  d.server.answers.push(({ body: { operations } }) => {
+    const results = operations.map((op) => d.server.apply(op));
+    return json(200, { success: true, results: results.map((result) => ({ ...result, updatedAt: results[1].updatedAt })) });
+  });
+  await d.service.sync();
+  assert.equal((await d.store.get('book', 'b')).title, 'again');
+});
+
+test('what comes back after a deletion is what the server has, also what was never seen here', async () => {
+  const d = device();
+  d.server.write('book', 'b', { title: 'T' });
+  await d.service.sync();
+  const live = d.server.rows.get('book b').data;
+  await gone(d, 'b');
+  await d.service.sync();
+  d.server.rows.set('book b', { type: 'book', data: { ...live, notes: 'unseen' } });
+  await edit(d, 'b', { pageCount: 1 });
+  await d.service.sync();
+  const { title, notes, pageCount } = await d.store.get('book', 'b');
+  assert.deepEqual([title, notes, pageCount], ['T', 'unseen', 1]);
+});
+
 test('a result that says deleted removes the row', async () => {
   const d = device();
   const { id } = await book(d, 'b');
