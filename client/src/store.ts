@@ -9,9 +9,10 @@ import type { Change, Data, Entity, Store } from './types.js';
 
 /** The row after the server's result of `op`; undefined when nothing was applied. Results of one request share a version. */
 export function landed(row: Row | undefined, op: StoredOperation, result: any): Row | undefined {
-  const { updatedAt, data, deleted, duplicate, resolution, status } = result;
+  const { updatedAt, data, duplicate, resolution, status } = result;
+  const deleted = !!(result.deleted || result.incomplete); // what no pull shows is not shown here either
   const { entity: type, entityId: id } = op;
-  if (data) return { ...row, type, id, data: deleted ? row?.data ?? {} : data, deleted: !!deleted, updatedAt: updatedAt ?? '' };
+  if (data) return { ...row, type, id, data: result.deleted ? row?.data ?? {} : data, deleted, updatedAt: updatedAt ?? '' };
   if (status === 'conflict') return undefined;
   // The result of a repeat, or of a conflict, that does not say what is there: the next pull does. So it does of what was
   // deleted here and comes back: edits of others may have gone beneath the deletion unseen.
@@ -19,7 +20,7 @@ export function landed(row: Row | undefined, op: StoredOperation, result: any): 
   return {
     ...row, type, id,
     data: op.type === 'delete' ? row?.data ?? {} : merge(row?.data ?? {}, op.data!),
-    deleted: op.type === 'delete',
+    deleted: deleted || op.type === 'delete',
     updatedAt: known ? updatedAt : '',
   };
 }

@@ -106,6 +106,17 @@ test('what comes back after a deletion is what the server has, also what was nev
   assert.deepEqual([title, notes, pageCount], ['T', 'unseen', 1]);
 });
 
+test('what is incomplete on the server is shown nowhere, until the rest arrives', async () => {
+  const d = device();
+  const { id } = await edit(d, 'b', { notes: 'n' });
+  d.server.answers.push(() => json(200, { success: true, results: [{ id, status: 'success', updatedAt: d.server.version(), incomplete: true }] }));
+  await d.service.sync();
+  assert.deepEqual(await titles(d), []);
+  d.server.write('book', 'b', { title: 'T', notes: 'n' });
+  await d.service.sync();
+  assert.deepEqual(await titles(d), ['T']);
+});
+
 test('a result that says deleted removes the row', async () => {
   const d = device();
   const { id } = await book(d, 'b');

@@ -222,7 +222,7 @@ test('three devices edit at random over a bad network, and end with the same lib
   const user = new User(), devices = Array.from({ length: 3 }, () => device(user, { fetch: flaky, batchSize: 3 }));
   const values = [1, 'text', null, [1, 2], {}, { x: 1 }, { y: { z: 2 } }];
   const ids = ['a', 'b', 'c', 'd'];
-  for (const id of ids) await devices[0].queueOperation('book', id, 'create', { title: id }); // without a title none would show it
+  for (const id of ids) await devices[0].queueOperation('book', id, 'create', { title: id });
   for (let step = 0; step < 150; step++) {
     const one = pick(devices), id = pick(ids);
     const what = random(8);
