@@ -10,15 +10,16 @@
 #include "resolve.h"
 
 /*
- * A library can be large and a worker must stay small. So the body is gone over twice: first every item is parsed, checked
- * and forgotten, so that one invalid item refuses the whole request before anything is written; then items are parsed
- * again in chunks, each chunk being read from and written to the database in two round trips with memory of its own. What
- * stays is the body's text and the list of ids, which deletes what is not in it.
+ * A library can be large and a worker must stay small. So the body is gone over twice: first every item is parsed and
+ * checked, so that one invalid item refuses the whole request before anything is written; then items are taken in chunks,
+ * each chunk being read from and written to the database in two round trips with memory of its own. Of a body beyond
+ * KEPT_BYTES the items are forgotten after the check and parsed again in their chunk; what stays is its text and the list of
+ * ids, which deletes what is not in it.
  *
  * The first chunk's round trips also begin, plan, delete and (when it is the only one) commit, so that a library of up to
  * CHUNK_ITEMS entities costs two.
  */
-enum { CHUNK_ITEMS = 1000, CHUNK_BYTES = 4 * 1024 * 1024, KINDS_MAX = 8 };
+enum { CHUNK_ITEMS = 1000, CHUNK_BYTES = 4 * 1024 * 1024, KEPT_BYTES = 512 * 1024, KINDS_MAX = 8 };
 
 typedef struct item {
     const kind *kind;
@@ -26,6 +27,7 @@ typedef struct item {
     const char *text; /* NULL: of the snapshot */
     size_t len;
     const char *path;
+    operation *op; /* as it was checked; NULL: to be read again */
 } item;
 
 typedef struct full {
@@ -33,7 +35,7 @@ typedef struct full {
     const kind *kinds[KINDS_MAX]; /* those that are present */
     size_t kind_count;
     item *items;
-    size_t count, room;
+    size_t count, room, kept; /* `kept`: bytes of the items that were not forgotten */
     json_t *ids; /* "kind id" → true */
     bool merge, dry_run;
     const char *device, *if_match;
@@ -77,17 +79,21 @@ static void refuse_item(full *f, const char *where, rc code, const char *reason)
     if (f->refused == RC_OK) f->refused = call_fail(f->c, code, "%s: %s", where, reason);
 }
 
-/* Checks one item in memory of its own and notes its id. Returns false when it is not JSON at all. */
+/* Checks one item and notes its id. Returns false when it is not JSON at all. */
 static bool check_item(full *f, arena *scratch, item *one, json_fault *fault)
 {
     call *c = f->c;
-    operation op;
-    if (!operation_read_item(scratch, c->conf, one->kind, one->text, one->len, one->path, &op, fault)) return false;
-    if (op.failed != RC_OK) {
-        refuse_item(f, op.where, op.failed, op.reason);
+    bool keep = f->kept + one->len <= KEPT_BYTES;
+    arena *a = keep ? c->a : scratch;
+    operation *op = arena_alloc(a, sizeof *op);
+    if (!operation_read_item(a, c->conf, one->kind, one->text, one->len, one->path, op, fault)) return false;
+    if (op->failed != RC_OK) {
+        refuse_item(f, op->where, op->failed, op->reason);
         return true;
     }
-    one->id = arena_strdup(c->a, op.stored_id);
+    f->kept += one->len;
+    one->op = keep ? op : NULL;
+    one->id = arena_strdup(c->a, op->stored_id);
     const char *name = arena_printf(scratch, "%s %s", one->kind->name, one->id);
     if (json_object_get(f->ids, name))
         refuse_item(f, arena_printf(scratch, "%s.id", one->path), RC_VALIDATION, "occurs twice");
@@ -207,6 +213,8 @@ static rc read_chunk(full *f, arena *a, size_t from, size_t end, operation **ops
             op->entity_id = op->stored_id = one->id;
             op->created_at = db_column_int(page, row, 2, MERGE_NEVER);
             op->at = db_column_int(page, row, 3, MERGE_NEVER);
+        } else if (one->op) {
+            *op = *one->op;
         } else {
             operation_read_item(a, c->conf, one->kind, text, len, one->path, op, &fault);
         }

@@ -190,7 +190,7 @@ static bool check_data(reader *r, const char *member, int64_t *updated_at)
     if (!json_within_depth(op->data, (size_t)r->conf->depth))
         return refuse(r, RC_VALIDATION, member,
                       arena_printf(r->a, "nested deeper than %lld levels (limits.depth)", (long long)r->conf->depth));
-    hash(r);
+    if (op->id) hash(r); /* an item of a full sync has none and is not remembered */
     if (!strip(r, member, updated_at)) return false;
     const char *message = kind_check(r->a, op->kind, op->data, op->type == OPERATION_CREATE, &path);
     if (message) return refuse(r, RC_VALIDATION, arena_printf(r->a, "%s%s", member, path), message);
