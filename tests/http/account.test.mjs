@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
 import test from 'node:test';
 import { User, ago, book, checkError, content, gone, literal, ms, op, patch, request, sql } from './lib.mjs';
-import { Owner, checkOk, syntheticBooks } from './owner.mjs';
+import { Owner, checkOk, ownerOfEverything, syntheticBooks } from './owner.mjs';
 
 const kinds = ['book', 'rating', 'tag', 'collection', 'readingLog', 'userSettings'];
 
@@ -81,27 +81,6 @@ test('the digest changes with what is pulled, only for the kind concerned, and w
 });
 
 // Export
-
-// A user who has something of everything.
-async function ownerOfEverything(id) {
-  const owner = new Owner(id);
-  const x = { big: 2 ** 53 - 1, real: 4.1, text: 'é🦊\u0001' };
-  const b1 = { id: 'b1', title: 'One', createdAt: '2020-01-02T03:04:05.006Z', x };
-  await owner.replace({
-    books: [b1, { id: 'b2', title: 'Two' }],
-    tags: [{ id: 't1', name: 'Sea' }, { id: 't2', name: 'Sea' }], collections: [{ id: 'c1', name: 'C', smartRules: [] }],
-    ratings: [{ id: 'r1', bookId: 'b1', stars: 4.5 }], readings: [{ id: 'l1', bookId: 'b1', status: 'read' }], settings: { theme: 'dark' },
-  });
-  await owner.replace({ books: [b1] });
-  await owner.send([
-    op('create', 'rating', 'r2', { bookId: 'b1', stars: 1 }, { timestamp: undefined, id: 'op-r2' }), patch('incomplete', { notes: 'n' }),
-    gone('collection', 'never there'), patch('b1', { title: 'old' }, { timestamp: ago(30), conflictResolution: 'manual' }),
-  ], { deviceId: 'phone' });
-  await owner.parked(book('parked', {}, { id: 'waits' }));
-  await owner.parked(gone('book', 'parked', { id: 'marked' }));
-  await owner.markSynced(['marked']);
-  return owner;
-}
 
 const everyMember = ['success', 'exportedAt', 'cursor', 'books', 'ratings', 'tags', 'collections', 'readings', 'settings', 'deleted',
   'incomplete', 'queue', 'conflicts', 'processedOperations', 'snapshots'];

@@ -74,7 +74,7 @@ const keyFile = process.env.BOOKY_TEST_KEY;
 export const kid = path.basename(keyFile, '.hmac');
 export const secret = readFileSync(keyFile, 'latin1').replace(/\n$/, '');
 
-const encode = (value) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
+const encode = (value) => Buffer.from(typeof value === 'string' || Buffer.isBuffer(value) ? value : JSON.stringify(value)).toString('base64url');
 
 export const signers = {
   HS256: (text, key) => createHmac('sha256', Buffer.from(key, 'latin1')).update(text).digest(),
@@ -86,10 +86,11 @@ export const signers = {
 
 export const seconds = (offset = 0) => Math.floor(Date.now() / 1000) + offset;
 
-// Mints a token. A claim or header that is given as undefined is left out.
+// Mints a token. A claim or header that is given as undefined is left out; text or bytes in place of either is taken as it is.
 export function mint(claims, { alg = 'HS256', key = secret, header = {}, signer = signers[alg] } = {}) {
-  const head = { alg, typ: 'JWT', kid, ...header };
-  const signed = `${encode(head)}.${encode({ iat: seconds(), exp: seconds(3600), ...claims })}`;
+  const raw = (value) => typeof value === 'string' || Buffer.isBuffer(value);
+  const head = raw(header) ? header : { alg, typ: 'JWT', kid, ...header };
+  const signed = `${encode(head)}.${encode(raw(claims) ? claims : { iat: seconds(), exp: seconds(3600), ...claims })}`;
   return `${signed}.${signer(Buffer.from(signed), key).toString('base64url')}`;
 }
 

@@ -1,7 +1,7 @@
 // What the tests of whole libraries share: a user with the calls beyond /operations, and books made up for the purpose.
 import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
-import { User, checkError, content } from './lib.mjs';
+import { User, ago, book, checkError, content, gone, op, patch } from './lib.mjs';
 
 const json = { 'content-type': 'application/json' };
 
@@ -99,6 +99,27 @@ export class Owner extends User {
     assert.ok(isDeepStrictEqual(after, before), `was ${short(before)}, is ${short(after)}`);
     return result;
   }
+}
+
+// A user who has something of everything.
+export async function ownerOfEverything(id) {
+  const owner = new Owner(id);
+  const x = { big: 2 ** 53 - 1, real: 4.1, text: 'é🦊\u0001' };
+  const b1 = { id: 'b1', title: 'One', createdAt: '2020-01-02T03:04:05.006Z', x };
+  await owner.replace({
+    books: [b1, { id: 'b2', title: 'Two' }],
+    tags: [{ id: 't1', name: 'Sea' }, { id: 't2', name: 'Sea' }], collections: [{ id: 'c1', name: 'C', smartRules: [] }],
+    ratings: [{ id: 'r1', bookId: 'b1', stars: 4.5 }], readings: [{ id: 'l1', bookId: 'b1', status: 'read' }], settings: { theme: 'dark' },
+  });
+  await owner.replace({ books: [b1] });
+  await owner.send([
+    op('create', 'rating', 'r2', { bookId: 'b1', stars: 1 }, { timestamp: undefined, id: 'op-r2' }), patch('incomplete', { notes: 'n' }),
+    gone('collection', 'never there'), patch('b1', { title: 'old' }, { timestamp: ago(30), conflictResolution: 'manual' }),
+  ], { deviceId: 'phone' });
+  await owner.parked(book('parked', {}, { id: 'waits' }));
+  await owner.parked(gone('book', 'parked', { id: 'marked' }));
+  await owner.markSynced(['marked']);
+  return owner;
 }
 
 // Members as they are stored: of an item of a full sync without its id.
