@@ -358,7 +358,9 @@ static void tally_results(batch *b)
 
 static batch batch_new(call *c)
 {
-    return (batch){.c = c, .first = json_new_object(c->a), .ledger = json_new_object(c->a), .r = resolver_new(c->a, c->conf, 0, 0)};
+    batch b = {.c = c, .first = json_new_object(c->a), .ledger = json_new_object(c->a), .r = resolver_new(c->a, c->conf, 0, 0)};
+    b.r.room = (size_t)c->conf->full_body;
+    return b;
 }
 
 static rc run(batch *b, bool *wrote)

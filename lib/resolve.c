@@ -66,10 +66,20 @@ static int64_t server_time(const entity *e)
     return edited > deleted ? edited : deleted;
 }
 
+/* A small operation can make the server write a large entity, several times: each conflict holds both sides. What a request
+ * may cost in this way is bounded, or a hundred kilobytes of it would become gigabytes. */
+static void spend(resolver *r, size_t bytes)
+{
+    r->room = bytes < r->room ? r->room - bytes : 0;
+}
+
 /* Logs a conflict of this operation; the first one is the one its result shows. */
 static void note(step *s, conflict_reason reason, const char *resolution, const entity *other, int64_t server_at,
                  const char *server_data)
 {
+    enum { ROW = 512 }; /* what a conflict takes besides both sides, about */
+    const char *local_data = local_text(s);
+    spend(s->r, ROW + (local_data ? strlen(local_data) : 0) + (server_data ? strlen(server_data) : 0));
     size_t index = conflict_add(&s->r->log, &(conflict){.kind = s->e->kind->name,
                                                          .entity_id = s->e->id,
                                                          .other_id = other ? other->id : NULL,
@@ -80,7 +90,7 @@ static void note(step *s, conflict_reason reason, const char *resolution, const 
                                                          .device = s->r->device,
                                                          .local_at = s->sent_at,
                                                          .server_at = server_at,
-                                                         .local_data = local_text(s),
+                                                         .local_data = local_data,
                                                          .server_data = server_data});
     if (s->out->has_conflict) return;
     s->out->has_conflict = true;
@@ -137,6 +147,7 @@ static bool too_large(const step *s, size_t *size)
     text = STRBUF(s->r->a);
     merge_write(copy, &text);
     *size = text.len;
+    spend(s->r, text.len);
     return text.len > limit;
 }
 
@@ -202,18 +213,21 @@ static void settle_one_per_key(step *s)
     if (e->key) settle_key(s, e->key);
 }
 
-/* Two live entities of one name are both kept, and a person is asked; the question closes when one is renamed or goes. */
+/* Two live entities of one name are both kept, and a person is asked; the question closes when one is renamed or goes. Of
+ * many with one name some are asked about: a question for each pair would be their square. */
 static void settle_names(step *s)
 {
+    enum { QUESTIONS = 10 };
     entity *e = s->e;
     entity_set *set = &s->r->entities;
     bool was = s->status_before == ENTITY_LIVE && s->key_before, is = e->status == ENTITY_LIVE && e->key;
     if (was && is && strcmp(s->key_before, e->key) == 0) return;
     if (was) conflict_close(&s->r->log, e->kind->name, e->id, CONFLICT_SAME_NAME);
-    for (size_t i = 0; is && i < set->count; i++) {
+    for (size_t i = 0, asked = 0; is && i < set->count && asked < QUESTIONS; i++) {
         entity *other = set->list[i];
         if (other == e || !is_member(other, e->kind, e->key) || other->status != ENTITY_LIVE) continue;
         note(s, CONFLICT_SAME_NAME, NULL, other, merge_edited(other->state), text_of(s->r, other));
+        asked++;
     }
 }
 
@@ -275,7 +289,7 @@ static void settle(step *s)
     if (is && !was) note(s, CONFLICT_INCOMPLETE, NULL, NULL, MERGE_NEVER, NULL);
 }
 
-void resolve_operation(resolver *r, const operation *op, size_t number, const char *path, outcome *out)
+static void resolve(resolver *r, const operation *op, size_t number, const char *path, outcome *out)
 {
     entity *e = entity_get(&r->entities, op->kind, op->stored_id);
     step s = {.r = r, .op = op, .out = out, .e = e, .status_before = e->status, .key_before = e->key};
@@ -312,6 +326,20 @@ void resolve_operation(resolver *r, const operation *op, size_t number, const ch
     settle(&s);
 }
 
+void resolve_operation(resolver *r, const operation *op, size_t number, const char *path, outcome *out)
+{
+    if (r->room > 0) {
+        resolve(r, op, number, path, out);
+        if (out->show_data) spend(r, out->entity->size);
+        return;
+    }
+    out->status = OUTCOME_FAILED;
+    out->failed = RC_UNAVAILABLE; /* a retry can help */
+    out->error = rc_info(RC_TOO_LARGE)->error;
+    out->message = arena_printf(r->a, "%s: conflicts and results of this request are over limits.full_body, which is %lld; send "
+                                "this operation in another request", path, (long long)r->conf->full_body);
+}
+
 replaced resolve_replace(resolver *r, const operation *op, size_t number, outcome *out)
 {
     entity *e = entity_get(&r->entities, op->kind, op->stored_id);
@@ -340,5 +368,6 @@ resolver resolver_new(arena *a, const conf *c, int64_t stamp, size_t first)
                       .entities = entity_set_new(a),
                       .log = conflict_log_new(a, first),
                       .stamp = stamp,
-                      .last_sync = MERGE_NEVER};
+                      .last_sync = MERGE_NEVER,
+                      .room = SIZE_MAX};
 }
