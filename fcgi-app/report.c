@@ -226,7 +226,7 @@ static bool handle(FCGX_Request *fcgi, void *context)
 int report_run(const conf *c, const listeners *l, board *b)
 {
     reporter r = {.conf = c, .listeners = l, .arena = arena_new(), .db = db_new(c), .board = b};
-    worker_loop(l->status, handle, &r);
+    worker_loop(l->status, NULL, handle, &r);
     db_free(r.db);
     arena_free(r.arena);
     return EXIT_SUCCESS;

@@ -221,15 +221,12 @@ static bool handle(FCGX_Request *fcgi, void *context)
     r.started_us = clock_monotonic_us();
     cancelled = 0;
     db_watch_reset(w->db);
-    memset(w->slot->request_id, 0, BOARD_ID);
-    atomic_store(&w->slot->request_started_us, r.started_us);
     request_process(&r, w->slot);
     count(w, &r);
     fcgi->keepConnection = 0; /* a kept connection would pin this worker to it */
     close_at_once(fcgi, &r);
     FCGX_Finish_r(fcgi);
     arena_reset(w->arena);
-    atomic_store(&w->slot->stage, STAGE_IDLE);
     return w->share == 0 || atomic_load(&w->slot->requests) < w->share;
 }
 
@@ -261,7 +258,18 @@ static bool told_to_stop(void)
     return sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGQUIT) == 1;
 }
 
-void worker_loop(int listen_fd, bool (*handle_one)(FCGX_Request *fcgi, void *context), void *context)
+/* libfcgi reads the head of a request while it accepts, and waits for the rest of it: the time of the request begins before. */
+static int accept_request(FCGX_Request *fcgi, board_slot *slot)
+{
+    if (slot) {
+        memset(slot->request_id, 0, BOARD_ID);
+        atomic_store(&slot->request_started_us, clock_monotonic_us());
+        atomic_store(&slot->stage, 0);
+    }
+    return FCGX_Accept_r(fcgi);
+}
+
+void worker_loop(int listen_fd, board_slot *slot, bool (*handle_one)(FCGX_Request *fcgi, void *context), void *context)
 {
     sigset_t while_waiting;
     FCGX_Request fcgi;
@@ -274,9 +282,11 @@ void worker_loop(int listen_fd, bool (*handle_one)(FCGX_Request *fcgi, void *con
         int ready = epoll_pwait(epoll, &event, 1, log_due(), &while_waiting);
         if (ready == 0) log_flush();
         if (ready <= 0 || stopping) continue;
-        int accepted = FCGX_Accept_r(&fcgi);
-        if (accepted == -EAGAIN || accepted == -EWOULDBLOCK || accepted == -EINTR) continue; /* another one was faster */
-        if (accepted < 0 || !handle_one(&fcgi, context)) break;
+        int accepted = accept_request(&fcgi, slot);
+        bool none = accepted == -EAGAIN || accepted == -EWOULDBLOCK || accepted == -EINTR; /* another one was faster */
+        bool more = none || (accepted == 0 && handle_one(&fcgi, context));
+        if (slot) atomic_store(&slot->stage, STAGE_IDLE);
+        if (!more) break;
     }
     FCGX_Free(&fcgi, 1);
     close(epoll);
@@ -294,7 +304,7 @@ int worker_run(const conf *c, const token_keys *keys, int listen_fd, board *b, b
     while (db_ready(w.db) != RC_OK && patient && !told_to_stop()) poll(NULL, 0, RETRY_MS);
     /* If the database is away now, requests will say so. */
     atomic_store(&slot->stage, STAGE_IDLE);
-    worker_loop(listen_fd, handle, &w);
+    worker_loop(listen_fd, slot, handle, &w);
     db_free(w.db);
     arena_free(w.arena);
     return EXIT_SUCCESS;

@@ -1,7 +1,9 @@
 // Requests that take too long: cancelled, logged, and their workers killed when nothing else helps.
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import test from 'node:test';
 
+import { encode, request } from './fastcgi.mjs';
 import { book, restarts, signal, sleep, sql, startPool, until, User } from './pool.mjs';
 
 test('a request over pool.request_timeout is answered with 503, applies nothing, and its worker survives', async (t) => {
@@ -39,6 +41,21 @@ test('a worker that does not answer the cancellation is killed and replaced', as
   assert.deepEqual([row.workerPid, row.requestId], [pid, id]);
   await release();
   assert.equal((await user.write()).status, 200);
+});
+
+test('connections that stop in the middle of a request hold their workers no longer than pool.request_timeout', async (t) => {
+  const pool = await startPool(t, { 'pool.request_timeout': 1, 'pool.workers': 2 }), before = (await pool.workers()).sort();
+  const whole = encode({ method: 'POST', uri: '/api/sync/operations', headers: { Authorization: 'Bearer x' }, body: '{"operations":[]}' });
+  for (const bytes of [9, 30, 60, whole.length - 12]) {
+    const held = Array.from({ length: 2 }, () => net.connect(pool.socket).on('error', () => {}).resume());
+    const closed = held.map((connection) => new Promise((resolve) => connection.on('close', resolve)));
+    for (const connection of held) connection.write(whole.subarray(0, bytes));
+    const reply = await request(pool.socket, { uri: '/api/health', timeout: 8000 });
+    assert.equal(reply.status, 200, `after ${bytes} bytes`);
+    await Promise.all(closed);
+  }
+  assert.deepEqual((await pool.workers()).sort(), before);
+  assert.equal(await restarts(pool, 'timeout'), 0);
 });
 
 test('the slow log names the stage and the statement, and neither body nor token', async (t) => {
