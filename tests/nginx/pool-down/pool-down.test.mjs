@@ -4,9 +4,9 @@ import test from 'node:test';
 import { checkError, request } from '../../http/lib.mjs';
 
 for (const path of ['/api/sync/status', '/sync/status', '/api/health']) {
-  test(`${path} is a JSON 502 that asks to retry`, async () => {
+  test(`${path} is a JSON 503 that asks to retry`, async () => {
     const reply = await request(path);
-    checkError(reply, 502, 'SYNC_FAILED');
+    assert.match(checkError(reply, 503, 'SYNC_FAILED').message, /has not begun/);
     assert.equal(reply.headers['retry-after'], '2');
   });
 }

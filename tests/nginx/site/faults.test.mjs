@@ -48,12 +48,12 @@ for (const request of requests) {
   const name = `${request[1].method ?? 'GET'} ${request[0]}`;
   test(`${name}: a worker that dies is a 502, and was asked once`, async () => {
     site.pool.answer = () => 'die';
-    checkRetry(await named(site, 'worker-dies', request), 502, /restarting; retry/, 'worker-dies');
+    checkRetry(await named(site, 'worker-dies', request), 502, /broke off, perhaps to restart; retry/, 'worker-dies');
     assert.equal(site.taken().length, 1);
   });
 
-  test(`${name}: a socket that is not there is a 502`, async () => {
-    checkRetry(await named(alone, 'no-socket', request), 502, /restarting; retry/, 'no-socket');
+  test(`${name}: a socket that is not there is a 503: nothing was begun`, async () => {
+    checkRetry(await named(alone, 'no-socket', request), 503, /busy or restarting, and has not begun with the request; retry/, 'no-socket');
   });
 }
 

@@ -48,7 +48,7 @@ test('the reply does not tell whether the pool is up', async () => {
   const down = await Site.start();
   try {
     await down.status.close();
-    checkError(await down.request('/metrics'), 502, 'SYNC_FAILED');
+    checkError(await down.request('/metrics'), 503, 'SYNC_FAILED');
     checkError(await down.request('/metrics', { as: '198.51.100.7' }), 404, 'NOT_FOUND');
     await down.status.listen();
   } finally {
