@@ -14,7 +14,7 @@
 #define X180 X50 X50 X50 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 
 static conf c;
-static char path[] = "/tmp/booky-conf-XXXXXX";
+static char folder[] = "/tmp/booky-conf-XXXXXX", path[64], one[64], two[64];
 
 static void setup(void)
 {
@@ -24,16 +24,29 @@ static void setup(void)
         for (char *c = name; *c; c++) *c = *c == '.' ? '_' : (char)toupper((unsigned char)*c);
         unsetenv(name);
     }
-    strcpy(path + strlen(path) - 6, "XXXXXX");
-    int fd = mkstemp(path);
-    ck_assert_int_ge(fd, 0);
-    close(fd);
+    fclose(fopen(path, "w"));
+}
+
+/* In the process that starts the tests, so that one that fails leaves nothing behind. */
+static void make_folder(void)
+{
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/conf", folder);
+    snprintf(one, sizeof one, "%s/1.conf", folder);
+    snprintf(two, sizeof two, "%s/2.conf", folder);
+}
+
+static void remove_folder(void)
+{
+    unlink(path);
+    unlink(one);
+    unlink(two);
+    rmdir(folder);
 }
 
 static void teardown(void)
 {
     conf_free(&c);
-    unlink(path);
 }
 
 static void write_file(const char *text, size_t len)
@@ -253,10 +266,7 @@ END_TEST
 
 START_TEST(a_file_includes_others)
 {
-    char folder[] = "/tmp/booky-conf-d-XXXXXX", one[64], two[64], text[400], fault[400];
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(one, sizeof one, "%s/1.conf", folder);
-    snprintf(two, sizeof two, "%s/2.conf", folder);
+    char text[400], fault[400];
     for (int i = 0; i < 2; i++) {
         FILE *f = fopen(i ? two : one, "w");
         fputs(i ? "[limits]\noperations = 300\ndepth = 9\n" : "[limits]\noperations = 200\n", f);
@@ -278,9 +288,6 @@ START_TEST(a_file_includes_others)
     write_file(text, (size_t)len);
     ck_assert(!load(NULL, fault, sizeof fault));
     ck_assert_ptr_nonnull(strstr(fault, ":2: include: more than 8 files deep"));
-    unlink(one);
-    unlink(two);
-    rmdir(folder);
 }
 END_TEST
 
@@ -328,6 +335,7 @@ Suite *suite_conf(void)
 {
     Suite *s = suite_create("conf");
     TCase *t = tcase_create("conf");
+    tcase_add_unchecked_fixture(t, make_folder, remove_folder);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, without_a_file_there_are_defaults);
     tcase_add_test(t, every_row_is_complete);
