@@ -253,6 +253,7 @@ check_server() { # what needs a running server
     step node "push tests" check_node tests/push
     step node "push tests, the process stopped and hung" check_node tests/push/process
     step node "the tools of the benchmark" check_bench
+    step node "overload, a database that is sick" check_node tests/overload
     step node "nginx: large bodies, slow clients" check_node tests/nginx/large
     step one "torture: edits of many devices under faults" check_torture
     if ((NPM_READY)); then

@@ -89,3 +89,4 @@ EXTRA_DIST += tests/check.sh tests/package.sh tests/http tests/nginx tests/pool 
 	tests/contract/time.mjs \
 	tests/contract/vectors.json
 EXTRA_DIST += tests/check.sh tests/package.sh tests/http tests/nginx tests/pool $(contract_files)
+EXTRA_DIST += tests/check.sh tests/package.sh tests/http tests/nginx tests/overload tests/pool $(contract_files)

@@ -58,14 +58,14 @@ function edit(file, changes) {
 
 export class Site {
   // Options: `rate` names the rate file; `pools` is the number of sockets of the upstream (0: the socket is missing);
-  // `changes` maps a file of nginx/booky-sync to what is replaced in it: { 'server.conf': [[from, to]] }.
+  // `served` is the socket of a real pool to use instead; `changes` maps a file of nginx/booky-sync to what is replaced in it: { 'server.conf': [[from, to]] }.
   static async start(options) {
     const site = new Site();
     await site.#start(options);
     return site;
   }
 
-  async #start({ rate = 'rate-off', pools = 1, changes = {} } = {}) {
+  async #start({ rate = 'rate-off', served, pools = served ? 0 : 1, changes = {} } = {}) {
     const folder = (this.folder = mkdtempSync(path.join(os.tmpdir(), 'booky-site-')));
     process.on('exit', () => this.#remove());
     cpSync(path.join(shipped, 'booky-sync'), `${folder}/booky-sync`, { recursive: true });
@@ -81,7 +81,7 @@ export class Site {
     const rsa = certificate(folder, 'rsa', 'rsa:2048');
     const ec = certificate(folder, 'ec', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256');
     this.ca = ['rsa', 'ec'].map((name) => readFileSync(`${folder}/${name}.crt`));
-    const sockets = pools ? this.pools.map((pool) => pool.file) : [`${folder}/missing`];
+    const sockets = pools ? this.pools.map((pool) => pool.file) : [served ?? `${folder}/missing`];
     edit(`${folder}/site.conf`, [
       ['listen 80;', `listen 127.0.0.1:${this.plain};`],
       ['listen [::]:80;', ''],
