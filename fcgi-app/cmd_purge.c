@@ -33,6 +33,9 @@ static const char purge_sql[] =
     " SELECT (SELECT count(*) FROM tombstones), (SELECT count(*) FROM resolved), (SELECT count(*) FROM operations),"
     " (SELECT count(*) FROM queued), (SELECT count(*) FROM states)";
 
+/* Users who only read have a row here and nowhere else. */
+static const char windows_sql[] = "DELETE FROM rate_windows WHERE started < $1::bigint";
+
 enum { COUNTS = 5 };
 
 static bool command(PGconn *conn, const char *sql)
@@ -63,6 +66,16 @@ static bool purge_page(PGconn *conn, bool dry_run, char last[1100], const char *
     return command(conn, ok && !dry_run ? "COMMIT" : "ROLLBACK") && ok;
 }
 
+static bool purge_windows(PGconn *conn, int64_t before)
+{
+    char text[24];
+    const char *values[] = {text};
+    snprintf(text, sizeof text, "%lld", (long long)before);
+    PGresult *r = cmd_sql(conn, windows_sql, 1, values);
+    PQclear(r);
+    return r != NULL;
+}
+
 int cmd_purge(int argc, char **argv)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {"dry-run", no_argument, NULL, 'n'},
@@ -89,6 +102,7 @@ int cmd_purge(int argc, char **argv)
     PGconn *conn = cmd_admin(&c);
     if (!conn) return CMD_FAILED;
     while (ok && more) ok = purge_page(conn, dry_run, last, limits, counts, &more);
+    if (ok && !dry_run) ok = purge_windows(conn, clock_now() - c.rate_window * 1000);
     PQfinish(conn);
     for (int i = 0; i < COUNTS; i++)
         printf(json ? "%s\"%s\":%lld%s" : "%s%s %lld%s", i > 0 ? (json ? "," : ", ") : json ? "{" : dry_run ? "would purge " : "purged ",

@@ -348,9 +348,9 @@ static void tally_results(batch *b)
         log_str("requestId", b->c->id);
         log_str("type", op->type_name);
         log_str("entity", op->kind ? op->kind->name : NULL);
-        log_str("entityId", op->entity_id);
+        log_personal("entityId", op->entity_id);
         log_str("status", outcomes[status]);
-        if (status == OUTCOME_FAILED) log_str("message", b->outcomes[i].message);
+        if (status == OUTCOME_FAILED) log_personal("message", b->outcomes[i].message); /* it may name a member of theirs */
         log_end();
     }
     conflict_tally(&b->r.log, b->c);

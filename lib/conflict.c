@@ -139,7 +139,7 @@ void conflict_tally(const conflict_log *log, call *c)
         log_begin(LOG_LEVEL_INFO, "conflict");
         log_str("requestId", c->id);
         log_str("entity", row->kind);
-        log_str("entityId", row->entity_id);
+        log_personal("entityId", row->entity_id);
         log_str("reason", conflict_reason_name(row->reason));
         log_str("resolution", row->resolution ? row->resolution : "open");
         log_str("localTimestamp", clock_format(row->local_at, text));

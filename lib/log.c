@@ -80,6 +80,11 @@ void log_str(const char *name, const char *value)
     add(piece, n);
 }
 
+void log_personal(const char *name, const char *value)
+{
+    if (threshold >= LOG_LEVEL_DEBUG) log_str(name, value);
+}
+
 void log_int(const char *name, int64_t value)
 {
     if (!open_event) return;

@@ -16,6 +16,7 @@ void log_set_level_name(const char *name);
  * Strings are escaped here and nowhere else, cut at 1,024 bytes; an event is cut at 8 KiB. Not thread-safe. */
 void log_begin(log_level level, const char *event);
 void log_str(const char *name, const char *value); /* NULL is left out */
+void log_personal(const char *name, const char *value); /* what may tell of a person: only where debug is logged */
 void log_int(const char *name, int64_t value);
 void log_end(void);
 

@@ -58,6 +58,18 @@ test('connections that stop in the middle of a request hold their workers no lon
   assert.equal(await restarts(pool, 'timeout'), 0);
 });
 
+test('what an operation was about is logged with log.level = debug only', async (t) => {
+  for (const level of ['info', 'debug']) {
+    const pool = await startPool(t, { 'log.level': level }), user = new User(pool);
+    await user.write([book('name@example.org', { title: 7 }), book('name@example.org'), book('name@example.org', { title: 'another' })]);
+    await pool.logged('operation');
+    await pool.close();
+    const [refused] = pool.log('operation');
+    assert.deepEqual([refused.status, Boolean(refused.entityId), Boolean(refused.message)], ['failed', level === 'debug', level === 'debug']);
+    assert.equal(pool.output.includes('name@example.org'), level === 'debug');
+  }
+});
+
 test('the slow log names the stage and the statement, and neither body nor token', async (t) => {
   const pool = await startPool(t, { 'pool.slow_log': 300 }), user = new User(pool), release = await user.lock();
   const reply = user.write([book('b1', { title: 'Geheimnisvoller Titel' })], { headers: { 'X-Request-Id': 'slow-request-1' } });
