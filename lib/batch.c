@@ -363,12 +363,24 @@ static batch batch_new(call *c)
     return b;
 }
 
+/* When conflicts and results have no room left, what is parked waits for the next request, and an own request is refused: no
+ * operation of it may be called failed, which would mean that it can never be applied. */
+static rc decide_all(batch *b)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->r.room > 0) decide(b, i);
+        else if (b->queued) b->count = i;
+        else return call_fail(b->c, RC_TOO_LARGE, "operations: conflicts and results of the first %zu are over limits.full_body, "
+                              "which is %lld; send fewer at once", i, (long long)b->c->conf->full_body);
+    }
+    return b->atomic ? check_atomic(b) : RC_OK;
+}
+
 static rc run(batch *b, bool *wrote)
 {
     rc code = load(b);
     if (code != RC_OK) return code;
-    for (size_t i = 0; i < b->count; i++) decide(b, i);
-    if (b->atomic && (code = check_atomic(b)) != RC_OK) {
+    if ((code = decide_all(b)) != RC_OK) {
         rc rolled_back = roll_back(b);
         return rolled_back == RC_OK ? code : rolled_back;
     }
@@ -401,11 +413,11 @@ rc batch_run_queued(call *c, const json_slice *texts, size_t count, bool more, s
     rc code = parse_operations(&b, texts);
     if (code == RC_OK) code = run(&b, &wrote);
     if (code != RC_OK) return code;
-    for (size_t i = 0; i < count; i++) failed += b.outcomes[i].status == OUTCOME_FAILED;
+    for (size_t i = 0; i < b.count; i++) failed += b.outcomes[i].status == OUTCOME_FAILED;
     write_reply(&b, wrote, reply);
-    json_write_int(reply, "applied", (long long)count - failed);
+    json_write_int(reply, "applied", (long long)b.count - failed);
     json_write_int(reply, "failed", failed);
-    json_write_bool(reply, "hasMore", more);
+    json_write_bool(reply, "hasMore", more || b.count < count);
     strbuf_putc(reply, '}');
     return RC_OK;
 }

@@ -328,16 +328,8 @@ static void resolve(resolver *r, const operation *op, size_t number, const char 
 
 void resolve_operation(resolver *r, const operation *op, size_t number, const char *path, outcome *out)
 {
-    if (r->room > 0) {
-        resolve(r, op, number, path, out);
-        if (out->show_data) spend(r, out->entity->size);
-        return;
-    }
-    out->status = OUTCOME_FAILED;
-    out->failed = RC_UNAVAILABLE; /* a retry can help */
-    out->error = rc_info(RC_TOO_LARGE)->error;
-    out->message = arena_printf(r->a, "%s: conflicts and results of this request are over limits.full_body, which is %lld; send "
-                                "this operation in another request", path, (long long)r->conf->full_body);
+    resolve(r, op, number, path, out);
+    if (out->show_data) spend(r, out->entity->size);
 }
 
 replaced resolve_replace(resolver *r, const operation *op, size_t number, outcome *out)

@@ -17,7 +17,7 @@ typedef struct resolver {
     int64_t stamp;       /* of this transaction; also what "now" means */
     int64_t last_sync;   /* stands in for baseVersion, or MERGE_NEVER */
     const char *device;  /* who sends this, or NULL */
-    size_t room;         /* bytes that conflicts and results may still take; SIZE_MAX: any */
+    size_t room;         /* bytes that conflicts and results may still take, for the caller to look at; SIZE_MAX: any */
 } resolver;
 
 typedef enum outcome_status {
