@@ -90,3 +90,5 @@ EXTRA_DIST += tests/check.sh tests/package.sh tests/http tests/nginx tests/pool 
 	tests/contract/vectors.json
 EXTRA_DIST += tests/check.sh tests/package.sh tests/http tests/nginx tests/pool $(contract_files)
 EXTRA_DIST += tests/check.sh tests/package.sh tests/http tests/nginx tests/overload tests/pool $(contract_files)
+EXTRA_DIST += tests/check.sh tests/package.sh tests/torture.sh tests/http tests/nginx tests/overload tests/pool tests/push tests/torture \
+	$(contract_files)
