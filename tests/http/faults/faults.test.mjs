@@ -9,9 +9,10 @@ const workers = `SELECT pid FROM pg_stat_activity WHERE usename = 'booky' AND ap
 const disconnect = () => sql(workers.replace('pid', 'pg_terminate_backend(pid)'));
 const connections = async () => (await sql(workers)).length;
 
-// Waits until as many workers as there were are connected again, so that the next fault meets a connection in use.
+// Waits until as many workers as there were are connected again, so that the next fault meets a connection in use. One of the
+// connections may be that of the process for metrics.
 const connected = (count) => until('every worker is connected', async () => {
-  const replies = await Promise.all(Array.from({ length: 16 }, () => request('/api/health')));
+  const replies = await Promise.all([...Array.from({ length: 16 }, () => request('/api/health')), request('/metrics')]);
   return replies.every(({ status }) => status === 200) && (await connections()) >= count;
 });
 
