@@ -82,13 +82,7 @@ contract_files = \
 	tests/contract/replay.mjs \
 	tests/contract/scenarios.mjs \
 	tests/contract/sources.test.mjs \
-	tests/contract/time.mjs
-EXTRA_DIST += tests/check.sh tests/package.sh tests/torture.sh tests/http tests/nginx tests/pool tests/torture $(contract_files)
-EXTRA_DIST += tests/check.sh tests/package.sh tests/http tests/nginx tests/pool tests/push $(contract_files)
-EXTRA_DIST += tests/check.sh tests/package.sh tests/http tests/nginx tests/pool $(bench_files) $(contract_files)
 	tests/contract/time.mjs \
 	tests/contract/vectors.json
-EXTRA_DIST += tests/check.sh tests/package.sh tests/http tests/nginx tests/pool $(contract_files)
-EXTRA_DIST += tests/check.sh tests/package.sh tests/http tests/nginx tests/overload tests/pool $(contract_files)
-EXTRA_DIST += tests/check.sh tests/package.sh tests/torture.sh tests/http tests/nginx tests/overload tests/pool tests/push tests/torture \
-	$(contract_files)
+EXTRA_DIST += tests/check.sh tests/package.sh tests/torture.sh tests/http tests/nginx tests/overload tests/pool tests/push \
+	tests/torture $(bench_files) $(contract_files)
