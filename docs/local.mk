@@ -1,6 +1,5 @@
 # What to read.
-dist_doc_DATA += README.md docs/api.md docs/openapi.yaml docs/operations.md docs/performance.md
-dist_doc_DATA += README.md SECURITY.md docs/api.md docs/openapi.yaml docs/operations.md docs/reliability.md
+dist_doc_DATA += README.md SECURITY.md docs/api.md docs/openapi.yaml docs/operations.md docs/performance.md docs/reliability.md
 dist_man_MANS = docs/man/booky-sync.8 docs/man/booky-sync.conf.5
 
 # The sample configuration names every setting with its default. It is also installed as the configuration where there is
