@@ -15,11 +15,9 @@ tests_unit_unit_SOURCES = \
 	tests/unit/test_merge.c \
 	tests/unit/test_merge_property.c \
 	tests/unit/test_poke.c \
-	tests/unit/test_token.c
-tests_unit_unit_CPPFLAGS = $(AM_CPPFLAGS) -iquote $(srcdir)/fcgi-app $(CHECK_CFLAGS)
 	tests/unit/test_token.c \
 	tests/unit/test_vectors.c
-tests_unit_unit_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+tests_unit_unit_CPPFLAGS = $(AM_CPPFLAGS) -iquote $(srcdir)/fcgi-app $(CHECK_CFLAGS)
 tests_unit_unit_LDADD = libbooky.a $(CHECK_LIBS) $(BOOKY_LIBS) -lm
 
 # The same against a database: needs BOOKY_TEST_DSN and BOOKY_TEST_ADMIN_DSN, hence not in `make check`.
