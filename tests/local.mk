@@ -49,6 +49,7 @@ bench_files = \
 	tests/bench/bench.sh \
 	tests/bench/bench.test.mjs \
 	tests/bench/data.mjs \
+	tests/bench/choices.mjs \
 	tests/bench/growth.mjs \
 	tests/bench/limit.mjs \
 	tests/bench/options.mjs \

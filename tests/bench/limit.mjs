@@ -134,8 +134,9 @@ export async function limitScript(name, recipe, population) {
 
 const percentile = (sorted, part) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))];
 
-// Runs pgbench with the scripts; resolves to the same members that the load generators print.
-export async function runLimit(scripts, population, connections, seconds) {
+// Runs pgbench with the scripts; resolves to the same members that the load generators print. `options` may change the
+// settings of the connections.
+export async function runLimit(scripts, population, connections, seconds, options = (text) => text) {
   const prefix = `${scratch}/pgbench`;
   for (const file of readdirSync(scratch)) if (file.startsWith('pgbench')) rmSync(`${scratch}/${file}`);
   const variables = { first: population.first, step: population.step, users: population.users };
@@ -148,7 +149,7 @@ export async function runLimit(scripts, population, connections, seconds) {
   });
   for (const [key, value] of Object.entries(variables)) args.push('-D', `${key}=${value}`);
   const { code, out, err } = await start(`/usr/lib/postgresql/${cluster().version}/bin/pgbench`,
-    [...args.map(String), process.env.BOOKY_TEST_DSN], { env: { PGOPTIONS: table.options } });
+    [...args.map(String), process.env.BOOKY_TEST_DSN], { env: { PGOPTIONS: options(table.options) } });
   const tps = /tps = ([\d.]+) \(without/.exec(out), failed = /failed transactions: (\d+)/.exec(out);
   if (code !== 0 || !tps || Number(failed?.[1] ?? 0) > 0 || /ERROR|aborted/.test(err))
     throw new Error(`pgbench ended with ${code}: ${err.slice(0, 2000)}`);

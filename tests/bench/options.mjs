@@ -5,7 +5,7 @@ function read() {
   const { values } = parseArgs({
     options: {
       quick: { type: 'boolean', default: false }, only: { type: 'string' }, rounds: { type: 'string' },
-      growth: { type: 'boolean', default: false }, peer: { type: 'boolean', default: false },
+      growth: { type: 'boolean', default: false }, peer: { type: 'boolean', default: false }, choices: { type: 'boolean', default: false },
     },
   });
   const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));

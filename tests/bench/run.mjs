@@ -5,6 +5,7 @@ import os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { fill, fillPeer, population, seed } from './data.mjs';
 import { hour } from './growth.mjs';
+import { measureChoices } from './choices.mjs';
 import { limitScript, runLimit } from './limit.mjs';
 import { options } from './options.mjs';
 import { plots } from './plot.mjs';
@@ -130,8 +131,11 @@ const report = {
 const list = workloads.filter(chosen);
 if (list.length === 0) throw new Error(`--only: the workloads are ${[...new Set(workloads.map((w) => w.group ?? w.id))].join(',')}`);
 report.bookBytes = await seed();
-console.log(headings(Object.keys(paths)));
-for (const w of list) await measureAll(w, report);
+if (options.choices) report.choices = await measureChoices(seconds, options.rounds);
+else {
+  console.log(headings(Object.keys(paths)));
+  for (const w of list) await measureAll(w, report);
+}
 if (options.growth)
   report.hour = await hour((people, n) => socket({ people, file: writeRecipes(workloads.find((w) => w.id === 'W1').recipes()) }, 8, '-n', n));
 report.memory.end = workers();
