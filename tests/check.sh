@@ -120,19 +120,6 @@ check_valgrind() { # each test is a process of its own, whose exit code says whe
         --errors-for-leak-kinds=definite tests/unit/unit
 }
 
-# npm_install FOLDER: makes DIR/npm/FOLDER/node_modules what FOLDER/package-lock.json says. npm's own files stay in the
-# state folder too.
-npm_install() {
-    local at=$DIR/npm/$1 now
-    mkdir -p "$at"
-    cp "$ROOT/$1"/{package.json,package-lock.json,.npmrc} "$at"
-    now=$(sha256sum <"$at/package-lock.json")
-    if [[ $now == "$(cat "$at/installed" 2>/dev/null)" ]]; then return; fi
-    rm -f "$at/installed"
-    (cd "$at" && npm ci --cache "$DIR/npm/cache" --no-update-notifier)
-    say "$now" >"$at/installed"
-}
-
 # Makes DIR/contract, a copy of the client and of what the tests of the API description read, beside the packages that
 # they need.
 check_npm() {
@@ -141,7 +128,7 @@ check_npm() {
     mkdir "$DIR/contract"
     (cd "$ROOT" && tar --exclude=node_modules --exclude=dist -cf - client docs fcgi-app lib migrations nginx tests) |
         tar -C "$DIR/contract" -xf -
-    for folder in tests/contract client; do
+    for folder in tests/contract tests/e2e client; do
         npm_install $folder
         ln -s "$DIR/npm/$folder/node_modules" "$DIR/contract/$folder/node_modules"
     done
