@@ -24,7 +24,7 @@ function show(value: unknown): string {
 }
 
 /** The members that the edit is about: where the two sides differ first, then where they agree. */
-function membersOf({ localData, serverData }: ConflictInfo): { name: string; differs: boolean }[] {
+export function membersOf({ localData, serverData }: ConflictInfo): { name: string; differs: boolean }[] {
   const names = Object.keys(localData ?? serverData ?? {}).filter((name) => !HIDDEN.includes(name));
   return names
     .map((name) => ({ name, differs: show(localData?.[name]) !== show(serverData?.[name]) }))

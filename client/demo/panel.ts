@@ -1,13 +1,14 @@
 // What a device shows: its status, what waits, what a person has to decide, and its library.
 
 import type { ConflictInfo, EntityData, Operation, ReviewItem, SyncService, SyncStatus } from '../src/types.js';
-import { labelOf, openConflict } from './conflict.js';
+import { labelOf, membersOf, openConflict } from './conflict.js';
 import type { Device } from './device.js';
 import { button, el, makeList, number, plural, text, time } from './dom.js';
 import { openForm } from './form.js';
 import { type Book, booksOf, KINDS, type Lists, rate, setStatus, starsOf, STATUSES } from './library.js';
 
-const SHOWN = 50; // books; a library of thousands would be a page of thousands of controls
+// A library of thousands would be a page of thousands of controls.
+const SHOWN = { books: 50, operations: 8 };
 
 const STATES: Record<SyncStatus['status'], string> = {
   ready: 'Up to date', syncing: 'Syncing', offline: 'Offline', error: 'Needs attention',
@@ -45,11 +46,15 @@ export function makePanel(device: Device, announce: (text: string) => void, chan
     const head = el('h3', { tabIndex: -1 }, `${title} `, count);
     const list = el('ul', { className: 'list' });
     const none = el('p', { className: 'none', textContent: empty });
-    const element = el('section', { className: 'part' }, head, none, list);
+    const more = el('p', { className: 'none' });
+    const element = el('section', { className: 'part' }, head, none, list, more);
     return {
       element, head, list,
-      size(n: number) {
+      /** There are `n`, and `rest` of them are not shown. */
+      size(n: number, rest = 0) {
         text(count, number(n));
+        text(more, `and ${number(rest)} more`);
+        more.hidden = rest <= 0;
         none.hidden = !empty || n > 0;
         list.hidden = !n;
         element.hidden = !empty && !n;
@@ -59,9 +64,7 @@ export function makePanel(device: Device, announce: (text: string) => void, chan
   const conflictPart = section('To decide'), reviewPart = section('Refused'), queuePart = section('Waiting to be sent', 'Nothing waits.');
   const libraryPart = section('Library', 'No books yet.');
   const filters = el('div', { className: 'filters', role: 'group', 'aria-label': `Tags on ${name}` });
-  const more = el('p', { className: 'none' });
   libraryPart.list.before(filters);
-  libraryPart.element.append(more);
 
   const nameOf = (entity: string, id: string, data?: { bookId?: string; title?: string; name?: string }) =>
     data?.title ?? titles.get(data?.bookId ?? (entity === 'book' ? id : id.replace(/^\w+?-/, ''))) ?? data?.name ?? id;
@@ -117,7 +120,7 @@ export function makePanel(device: Device, announce: (text: string) => void, chan
       show(now) {
         conflict = now;
         text(title, called());
-        text(fields, ` ${Object.keys(now.localData ?? {}).map((member) => labelOf(member).toLowerCase()).join(', ') || 'deleted'}`);
+        text(fields, ` ${membersOf(now).filter(({ differs }) => differs).map(({ name }) => labelOf(name).toLowerCase()).join(', ')}`);
         decide.setAttribute('aria-label', `Decide about ${called()}`);
       },
     };
@@ -175,15 +178,15 @@ export function makePanel(device: Device, announce: (text: string) => void, chan
     if (filter && !counts.has(filter)) filter = undefined;
     showFilters([...new Set(tags)].map((tag) => ({ name: tag, count: counts.get(tag)! })));
     const found = filter ? books.filter(({ tags }) => tags.includes(filter!)) : books;
-    showBooks(found.slice(0, SHOWN));
-    libraryPart.size(books.length);
-    more.hidden = found.length <= SHOWN;
-    text(more, `and ${number(found.length - SHOWN)} more`);
+    showBooks(found.slice(0, SHOWN.books));
+    libraryPart.size(books.length, found.length - SHOWN.books);
   }
 
   function showStatus(status: SyncStatus) {
     line.dataset.state = status.status;
-    text(state, STATES[status.status]);
+    const { conflicts, pendingOperations } = status;
+    const due = conflicts ? `${plural(conflicts, 'conflict')} to decide` : pendingOperations ? `${plural(pendingOperations, 'edit')} to send` : '';
+    text(state, (status.status === 'ready' && due) || STATES[status.status]);
     text(last, status.lastSync ? `synced ${time(status.lastSync)}` : 'never synced');
     if (status.status !== 'syncing') {
       progress.dataset.on = 'false';
@@ -198,10 +201,10 @@ export function makePanel(device: Device, announce: (text: string) => void, chan
     const { operations } = service;
     const [pending, review, conflicts] = await Promise.all([operations.getPendingOperations(), operations.getReview(), operations.getConflicts()]);
     const open = conflicts.filter(({ status }) => status === 'open');
-    showQueue(pending.slice(0, SHOWN));
+    showQueue(pending.slice(0, SHOWN.operations));
     showReview(review);
     showConflicts(open);
-    queuePart.size(pending.length);
+    queuePart.size(pending.length, pending.length - SHOWN.operations);
     reviewPart.size(review.length);
     conflictPart.size(open.length);
     waiting = new Set(pending.map(({ entityId, data }) => data?.bookId ?? entityId));
