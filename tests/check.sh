@@ -57,7 +57,7 @@ check_lists() { # the makefiles name every source, one by one
     cd "$ROOT"
     for file in lib/*.[ch] fcgi-app/*.[ch] migrations/*.sql nginx/*.conf nginx/*/*.conf systemd/*.* docs/*.* docs/man/* docs/examples/* \
         monitoring/*.* tests/*.sh tests/unit/*.[ch] tests/db/*.[ch] tests/bench/*.* tests/bench/peer/*.* tests/contract/*.* \
-        client/*.* client/src/*.ts client/test/*.mjs; do
+        client/*.* client/src/*.ts client/demo/*.* client/test/*.mjs tests/e2e/*.* tests/e2e/restart/*.*; do
         [[ ! -f $file || $file == *.mk ]] || grep -qF "${file%.in}" ./*/local.mk || { say "$file is in no local.mk" && unlisted=1; }
     done
     return $unlisted
@@ -134,6 +134,12 @@ check_npm() {
     done
 }
 
+# The demo page, and beside it what the tests in a browser load: the package as it is published, and a page that does nothing.
+check_page() {
+    page_build
+    cp -r "$DIR/contract/client/dist" "$ROOT/tests/e2e/bare.html" "$RUN/page/demo"
+}
+
 check_script() { # check_script FOLDER SCRIPT: of its package.json
     cd "$DIR/contract/$1"
     npm run --silent --cache "$DIR/npm/cache" --no-update-notifier "$2"
@@ -159,7 +165,8 @@ check_bench() { # with the build that has no sanitizers
     check_node tests/bench
 }
 
-check_rate_published() { # from here on with the published rate limit
+check_rate_published() { # from here on with the published rate limit, and without the page
+    rm -rf "$RUN/page"
     RATE_LIMIT=published nginx_start
 }
 
@@ -246,8 +253,10 @@ check_server() { # what needs a running server
     if ((NPM_READY)); then
         step node "contract: examples of the API description" check_node tests/contract "$DIR/contract"
         step node "client: against the server" check_node client/test/server "$DIR/contract"
+        step node "in a browser" check_node tests/e2e "$DIR/contract"
+        step node "in a browser: restarts of the server" check_node tests/e2e/restart "$DIR/contract"
     else
-        say "No npm packages: the tests of contract and client cannot run."
+        say "No npm packages: the tests of contract, client and demo page cannot run."
         FAILED=$((FAILED + 1))
     fi
     step one "nginx: published rate limit" check_rate_published
@@ -264,8 +273,7 @@ cmd_check() {
     stack_stop # what a killed run left
     stack_purge
     packages_install "${BUILD_PACKAGES[@]}" "${RUN_PACKAGES[@]}" "${CHECK_PACKAGES[@]}"
-    ! node_missing || packages_install nodejs
-    command -v npm >/dev/null || packages_install npm
+    node_install
     run_open
 
     step one "shellcheck" check_shell
@@ -285,6 +293,7 @@ cmd_check() {
     step node "nginx: the shipped site" check_node tests/nginx/site
     step node "monitoring: rules, dashboard, manual" check_node tests/monitoring
     step one "systemd: the units" check_units
+    ((NPM_READY == 0)) || step one "demo page" check_page
     step one "start database, pool (sanitizers), nginx" check_start
     if ((LAST_FAILED)); then
         say "No server: the tests of database, http and nginx cannot run."

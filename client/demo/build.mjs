@@ -1,4 +1,4 @@
-// Builds the demo page: node build.mjs FOLDER. Beside it sync.js, the package as a module of its own.
+// Builds the demo page: node build.mjs FOLDER.
 import { cpSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -8,7 +8,7 @@ const outdir = process.argv[2];
 
 mkdirSync(outdir, { recursive: true });
 await build({
-  absWorkingDir: here, entryPoints: { demo: 'demo.ts', sync: '../src/index.ts' }, outdir, chunkNames: '[name]-[hash]',
+  absWorkingDir: here, entryPoints: ['demo.ts'], outdir, chunkNames: '[name]-[hash]',
   bundle: true, splitting: true, format: 'esm', target: 'es2020', minify: true, sourcemap: true, logLevel: 'warning',
 });
 for (const file of ['index.html', 'demo.css', 'icon.svg']) cpSync(here + file, `${outdir}/${file}`);

@@ -1,0 +1,171 @@
+// The demo page, as a person uses it. Screenshots of what the tests see are left in screenshots/.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import test from 'node:test';
+import { request, until } from '../http/lib.mjs';
+import { openDemo, openProfile, serverBooks } from './browser.mjs';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const shot = (page, name, options) => page.screenshot({ path: `screenshots/${name}.png`, animations: 'disabled', ...options });
+
+async function checkAccessible(page, what) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => axe.run());
+  const found = violations.map(({ id, impact, nodes }) => `${impact} ${id}: ${nodes.map(({ html }) => html).join(' ').slice(0, 300)}`);
+  assert.deepEqual(found, [], what);
+}
+
+const same = (page, n) => page.getByText(`The same ${n} book${n === 1 ? '' : 's'} on both`).waitFor();
+const syncNow = (device) => device.getByRole('button', { name: 'Sync now' }).click();
+const state = (device, words) => device.locator('.state-word').getByText(words, { exact: true }).waitFor();
+
+test('two devices converge by clicking, also when one was cut off', async () => {
+  const { owner, context, page, phone, laptop } = await openDemo();
+  await state(phone, 'Up to date');
+  await shot(page, 'empty');
+  await page.getByRole('button', { name: 'Add sample books' }).click();
+  await phone.getByText('The Dispossessed').first().waitFor();
+  await page.getByText('5 books not the same on both').waitFor();
+  await shot(page, 'waiting');
+  await syncNow(phone);
+  await same(page, 5); // the laptop hears of it by itself
+  await shot(page, 'library', { fullPage: true });
+
+  // The form, on the laptop.
+  await laptop.getByRole('button', { name: 'Edit Middlemarch' }).click();
+  const form = page.getByRole('dialog', { name: 'Edit on Laptop' });
+  await form.getByLabel('Notes').fill('<b>Lent</b> to Anna');
+  await form.getByRole('button', { name: 'Save' }).click();
+  assert.equal(await page.evaluate(() => document.activeElement.getAttribute('aria-label')), 'Edit Middlemarch', 'focus is back');
+  await syncNow(laptop);
+  await phone.getByText('<b>Lent</b> to Anna').waitFor();
+
+  // The phone is cut off; both go on.
+  await phone.getByRole('switch').click();
+  await state(phone, 'Offline');
+  await phone.getByLabel('Rating of Flights').or(phone.getByLabel('Rating of Austerlitz')).first().selectOption('3.5');
+  await phone.getByRole('button', { name: 'Add a book' }).click();
+  await page.getByLabel('Title').fill('The Waves');
+  await page.getByLabel('Tags').fill('sea, classic');
+  await page.keyboard.press('Enter');
+  await phone.locator('.op').getByText('The Waves').waitFor();
+  await laptop.getByLabel('Status of Middlemarch').selectOption('read');
+  await syncNow(laptop);
+  await state(laptop, 'Up to date');
+  assert.equal(await phone.getByLabel('Status of Middlemarch').inputValue(), 'currently_reading');
+  await shot(page, 'offline');
+  await phone.getByRole('switch').click();
+  await same(page, 6);
+  await state(phone, 'Up to date');
+  assert.equal(await phone.getByLabel('Status of Middlemarch').inputValue(), 'read');
+  await phone.getByRole('button', { name: 'classic 3' }).click();
+  assert.equal(await phone.locator('.book').count(), 3);
+
+  // A book that is deleted on one is gone on both; a full sync finds nothing amiss.
+  await phone.getByRole('button', { name: 'Edit The Waves' }).click();
+  await page.getByRole('button', { name: 'Delete book' }).click();
+  await syncNow(phone);
+  await same(page, 5);
+  for (const device of [phone, laptop]) await device.getByRole('button', { name: 'Full sync' }).click();
+  await state(laptop, 'Up to date');
+  await same(page, 5);
+  assert.equal(Object.keys(await serverBooks(owner)).length, 5);
+  assert.deepEqual(context.complaints, []);
+  await context.close();
+});
+
+// Presses Tab until the element has the focus.
+async function tabTo(page, locator) {
+  for (let i = 0; i < 150; i++) {
+    await page.keyboard.press('Tab');
+    if (await locator.evaluate((element) => element === document.activeElement)) return;
+  }
+  assert.fail(`Tab does not reach ${locator}`);
+}
+
+test('a conflict is provoked and decided with the keyboard alone', async () => {
+  const { context, page, phone, laptop } = await openDemo();
+  await state(phone, 'Up to date');
+  await tabTo(page, page.getByRole('button', { name: 'Provoke a conflict' }));
+  await page.keyboard.press('Enter');
+  await state(phone, '1 conflict to decide');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'provoke', 'lists that change leave the focus alone');
+  await tabTo(page, phone.getByRole('button', { name: 'Decide about The Dispossessed (a novel)' }));
+  await page.keyboard.press('Enter');
+  const dialog = page.getByRole('dialog', { name: 'Two versions of The Dispossessed (a novel)' });
+  await dialog.waitFor();
+  assert.deepEqual(await dialog.getByRole('rowheader').allTextContents(), ['Title', 'Notes', 'Genre']);
+  assert.equal(await dialog.getByRole('columnheader').count(), 3);
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme });
+    await shot(page, `conflict-${colorScheme}`);
+    await checkAccessible(page, `the conflict, ${colorScheme}`);
+  }
+
+  await page.keyboard.press('Escape');
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Decide', 'focus is back');
+  await page.keyboard.press('Enter');
+  // Theirs of the title, mine of the notes.
+  await tabTo(page, dialog.getByRole('radio', { name: /^Title: mine/ }));
+  await page.keyboard.press('ArrowRight');
+  await tabTo(page, dialog.getByRole('button', { name: 'Merge as chosen' }));
+  await page.keyboard.press('Enter');
+  await dialog.waitFor({ state: 'detached' });
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'phone', 'focus has a place');
+  for (const device of [phone, laptop]) {
+    await device.locator('.book').getByText('The Dispossessed (a novel)').waitFor();
+    await device.getByText('Lent to Anna.').waitFor();
+    await state(device, 'Up to date');
+  }
+  await same(page, 1);
+  await page.getByRole('status').getByText('merged for The Dispossessed').waitFor();
+  assert.deepEqual(context.complaints, []);
+  await context.close();
+});
+
+test('accessible in every state, light and dark, wide and narrow', async () => {
+  const { context, page, phone } = await openDemo(undefined, { reducedMotion: 'reduce' });
+  await state(phone, 'Up to date');
+  await checkAccessible(page, 'empty');
+  await page.getByRole('button', { name: 'Add sample books' }).click();
+  await syncNow(phone);
+  await same(page, 5);
+  await phone.getByRole('switch').click();
+  await state(phone, 'Offline');
+  await phone.getByLabel('Rating of Middlemarch').selectOption('1');
+  await phone.locator('.op').first().waitFor();
+  for (const colorScheme of ['light', 'dark'])
+    for (const [name, width] of [['wide', 1360], ['narrow', 390], ['smallest', 320]]) {
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize({ width, height: 844 });
+      await shot(page, `${name}-${colorScheme}`, { fullPage: name === 'narrow' });
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, `${name}: nothing sticks out`);
+      await checkAccessible(page, `${name}, ${colorScheme}`);
+    }
+  await page.getByRole('button', { name: 'Add a book' }).first().click();
+  await checkAccessible(page, 'the form');
+  assert.deepEqual(context.complaints, []);
+  await context.close();
+});
+
+test('the page is as strict as it says, and only the stack of ./dev has it', async () => {
+  const reply = await request('/');
+  assert.equal(reply.status, 200);
+  assert.equal(reply.headers['content-security-policy'], "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    + "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+  assert.doesNotMatch(reply.text, /<script(?![^>]*src=)|\son\w+=|\sstyle=|<style/);
+
+  // The policy is in force, and the tests would hear of a violation.
+  const context = await openProfile();
+  const page = await context.newPage();
+  await page.goto(new URL('/demo/bare.html', process.env.BOOKY_URL).href);
+  await page.evaluate(() => {
+    const script = document.createElement('script');
+    script.textContent = 'window.ran = true';
+    document.head.append(script);
+  });
+  await until('a violation', () => context.complaints.some((text) => text.includes('CSP: script-src')));
+  assert.equal(await page.evaluate(() => window.ran), undefined);
+  await context.close();
+});
