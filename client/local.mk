@@ -3,6 +3,18 @@ EXTRA_DIST += \
 	client/.npmrc \
 	client/README.md \
 	client/build.mjs \
+	client/demo/build.mjs \
+	client/demo/conflict.ts \
+	client/demo/demo.css \
+	client/demo/demo.ts \
+	client/demo/device.ts \
+	client/demo/dom.ts \
+	client/demo/form.ts \
+	client/demo/icon.svg \
+	client/demo/index.html \
+	client/demo/library.ts \
+	client/demo/panel.ts \
+	client/demo/tsconfig.json \
 	client/package-lock.json \
 	client/package.json \
 	client/src/context.ts \

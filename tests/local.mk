@@ -83,5 +83,18 @@ contract_files = \
 	tests/contract/sources.test.mjs \
 	tests/contract/time.mjs \
 	tests/contract/vectors.json
+
+# Tests in a browser, of the demo page and of the client.
+e2e_files = \
+	tests/e2e/.npmrc \
+	tests/e2e/bare.html \
+	tests/e2e/browser.mjs \
+	tests/e2e/demo.test.mjs \
+	tests/e2e/network.test.mjs \
+	tests/e2e/package-lock.json \
+	tests/e2e/package.json \
+	tests/e2e/restart/restart.test.mjs \
+	tests/e2e/scenarios.test.mjs \
+	tests/e2e/tabs.test.mjs
 EXTRA_DIST += tests/check.sh tests/package.sh tests/torture.sh tests/http tests/nginx tests/overload tests/pool tests/push \
-	tests/torture $(bench_files) $(contract_files)
+	tests/torture $(bench_files) $(contract_files) $(e2e_files)

@@ -22,7 +22,9 @@ async function start() {
   const policy = at<HTMLSelectElement>('policy');
   const reopen = () => Promise.all(devices.map((device) => device.reopen(policy.value as ConflictPolicy)));
 
+  let comparing: number | undefined;
   function compare() {
+    comparing = undefined;
     const [a, b] = devices.map((device) => new Map(libraries.get(device)?.map((book) => [book.id, JSON.stringify(book)])));
     const differ = new Set([...a.keys(), ...b.keys()].filter((id) => a.get(id) !== b.get(id))).size;
     at('same').dataset.same = `${!differ}`;
@@ -67,7 +69,7 @@ async function start() {
   for (const device of devices) {
     const panel = makePanel(device, announce, (books) => {
       libraries.set(device, books);
-      compare();
+      comparing ??= window.setTimeout(compare, 50);
     });
     at('devices').append(panel.element);
     device.opened = panel.follow;

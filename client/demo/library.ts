@@ -22,6 +22,8 @@ export const starsOf = (stars: number) => '★'.repeat(Math.floor(stars)) + (sta
 export const KINDS = ['book', 'rating', 'readingLog', 'tag'] as const;
 export type Lists = Record<(typeof KINDS)[number], EntityData[]>;
 
+const { compare } = new Intl.Collator('en');
+
 /** The books of a device with their ratings and reading logs, by title. */
 export function booksOf({ book, rating, readingLog }: Lists): Book[] {
   const stars = new Map(rating.map(({ bookId, stars }) => [bookId, stars]));
@@ -31,7 +33,7 @@ export function booksOf({ book, rating, readingLog }: Lists): Book[] {
       id, title, authors: authors ?? [], year: publishedYear ?? undefined, notes: notes ?? '', tags: tags ?? [],
       stars: stars.get(id), status: status.get(id),
     }))
-    .sort((a, b) => a.title.localeCompare(b.title, 'en') || (a.id < b.id ? -1 : 1));
+    .sort((a, b) => compare(a.title, b.title) || (a.id < b.id ? -1 : 1));
 }
 
 const own = (list: string[]) => [...new Set(list.map((name) => name.trim()).filter(Boolean))];

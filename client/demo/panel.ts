@@ -1,6 +1,6 @@
 // What a device shows: its status, what waits, what a person has to decide, and its library.
 
-import type { ConflictInfo, EntityData, Operation, ReviewItem, SyncService, SyncStatus } from '../src/types.js';
+import type { ConflictInfo, Operation, ReviewItem, SyncService, SyncStatus } from '../src/types.js';
 import { labelOf, membersOf, openConflict } from './conflict.js';
 import type { Device } from './device.js';
 import { button, el, makeList, number, plural, text, time } from './dom.js';
@@ -23,8 +23,7 @@ export interface Panel {
 export function makePanel(device: Device, announce: (text: string) => void, changed: (books: Book[]) => void): Panel {
   const { key, name } = device;
   let service: SyncService, books: Book[] = [], titles = new Map<string, string>(), waiting = new Set<string>();
-  let filter: string | undefined, online = true;
-  let lists: Lists = { book: [], rating: [], readingLog: [], tag: [] };
+  let tags: string[] = [], filter: string | undefined, online = true;
 
   const heading = el('h2', { id: key, tabIndex: -1, textContent: name });
   const power = button('Connected', () => toggle(), { className: 'switch', role: 'switch', 'aria-checked': 'true', 'aria-describedby': key });
@@ -174,9 +173,9 @@ export function makePanel(device: Device, announce: (text: string) => void, chan
   function showLibrary() {
     const counts = new Map<string, number>();
     for (const book of books) for (const tag of book.tags) counts.set(tag, (counts.get(tag) ?? 0) + 1);
-    const tags = lists.tag.map((tag) => tag.name as string).filter((tag) => counts.has(tag)).sort((a, b) => a.localeCompare(b, 'en'));
+    const used = [...new Set(tags)].filter((tag) => counts.has(tag)).sort();
     if (filter && !counts.has(filter)) filter = undefined;
-    showFilters([...new Set(tags)].map((tag) => ({ name: tag, count: counts.get(tag)! })));
+    showFilters(used.map((tag) => ({ name: tag, count: counts.get(tag)! })));
     const found = filter ? books.filter(({ tags }) => tags.includes(filter!)) : books;
     showBooks(found.slice(0, SHOWN.books));
     libraryPart.size(books.length, found.length - SHOWN.books);
@@ -197,18 +196,39 @@ export function makePanel(device: Device, announce: (text: string) => void, chan
     void look();
   }
 
-  async function look() {
-    const { operations } = service;
-    const [pending, review, conflicts] = await Promise.all([operations.getPendingOperations(), operations.getReview(), operations.getConflicts()]);
+  async function read() {
+    const { operations, store } = service;
+    const [pending, review, conflicts, ...all] = await Promise.all([
+      operations.getPendingOperations(), operations.getReview(), operations.getConflicts(), ...KINDS.map((kind) => store.list(kind)),
+    ]);
     const open = conflicts.filter(({ status }) => status === 'open');
+    tags = all[KINDS.indexOf('tag')].map(({ name }) => name);
+    books = booksOf(Object.fromEntries(KINDS.map((kind, i) => [kind, all[i]])) as Lists);
+    titles = new Map(books.map(({ id, title }) => [id, title]));
+    waiting = new Set(pending.map(({ entityId, data }) => data?.bookId ?? entityId));
     showQueue(pending.slice(0, SHOWN.operations));
     showReview(review);
     showConflicts(open);
     queuePart.size(pending.length, pending.length - SHOWN.operations);
     reviewPart.size(review.length);
     conflictPart.size(open.length);
-    waiting = new Set(pending.map(({ entityId, data }) => data?.bookId ?? entityId));
     showLibrary();
+    changed(books);
+  }
+
+  // While it reads, more may happen: once more then, however much it was. A large library leaves time to sync it.
+  let reading = false, again = false;
+  async function look() {
+    again = true;
+    if (reading) return;
+    reading = true;
+    while (again) {
+      again = false;
+      const start = performance.now();
+      await read();
+      await new Promise((resolve) => setTimeout(resolve, 2 * (performance.now() - start)));
+    }
+    reading = false;
   }
 
   const element = el('section', { className: 'device', 'aria-labelledby': key },
@@ -234,14 +254,6 @@ export function makePanel(device: Device, announce: (text: string) => void, chan
       service.on('error', ({ code, message }) => text(problem, code === 'OFFLINE' ? '' : `${message} (${code})`));
       service.on('conflict', ({ status }) => status === 'open' && announce(`${name}: a conflict to decide`));
       service.on('review', (item) => announce(`${name}: the server refused ${what(item).name}`));
-      for (const kind of KINDS)
-        service.store.observe(kind, (list: EntityData[]) => {
-          lists = { ...lists, [kind]: list };
-          books = booksOf(lists);
-          titles = new Map(books.map(({ id, title }) => [id, title]));
-          showLibrary();
-          changed(books);
-        });
       void service.getStatus().then(showStatus);
     },
   };
