@@ -224,8 +224,10 @@ export function makePanel(device: Device, announce: (text: string) => void, chan
     reading = true;
     while (again) {
       again = false;
-      const start = performance.now();
-      await read();
+      const start = performance.now(), from = service;
+      await read().catch((error) => {
+        if (from === service) announce(`${name} cannot be read: ${error.message}`); // else it was closed meanwhile
+      });
       await new Promise((resolve) => setTimeout(resolve, 2 * (performance.now() - start)));
     }
     reading = false;

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import { chromium } from 'playwright-core';
-import { mint, origin } from '../http/lib.mjs';
+import { mint, origin, sleep } from '../http/lib.mjs';
 import { Owner } from '../http/owner.mjs';
 
 export const browser = await chromium.launch({
@@ -11,6 +11,16 @@ export const browser = await chromium.launch({
   args: ['--disable-dev-shm-usage', ...(process.getuid() === 0 ? ['--no-sandbox'] : [])],
 });
 after(() => browser.close());
+
+// Polls until `probe` gives something: up to a minute, as a client that was refused a few times waits for several seconds.
+export async function until(what, probe) {
+  for (let i = 0; i < 600; i++) {
+    const found = await probe();
+    if (found) return found;
+    await sleep(100);
+  }
+  return assert.fail(`did not happen: ${what}`);
+}
 
 // A profile: databases, and what all its tabs share. What the browser complains of is in `complaints`.
 export async function openProfile(options) {

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import test from 'node:test';
-import { request, until } from '../http/lib.mjs';
+import { request } from '../http/lib.mjs';
 import { Owner, syntheticBooks } from '../http/owner.mjs';
-import { openDemo, openProfile, serverBooks } from './browser.mjs';
+import { openDemo, openProfile, OPERATIONS, serverBooks, until } from './browser.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const shot = (page, name, options) => page.screenshot({ path: `screenshots/${name}.png`, animations: 'disabled', ...options });
@@ -73,6 +73,40 @@ test('two devices converge by clicking, also when one was cut off', async () => 
   await same(page, 5);
   assert.equal(Object.keys(await serverBooks(owner)).length, 5);
   assert.deepEqual(context.complaints, []);
+  await context.close();
+});
+
+test('what fails and what is refused is shown, and a person decides', async () => {
+  const { owner, context, page, phone } = await openDemo();
+  await state(phone, 'Up to date');
+  let answer = { status: 502, body: 'Bad gateway' };
+  await page.route(OPERATIONS, (route) => (answer ? route.fulfill(answer) : route.continue()));
+  await page.getByRole('button', { name: 'Add sample books' }).click();
+  await syncNow(phone);
+  await phone.locator('.op').first().getByText('1 attempt').waitFor();
+  answer = { status: 413, json: { success: false, error: 'PAYLOAD_TOO_LARGE', message: 'made up', requestId: 'r' } };
+  await syncNow(phone);
+  await phone.getByText('made up (PAYLOAD_TOO_LARGE').first().waitFor();
+  await phone.locator('.none').getByText('Nothing waits.').waitFor();
+  await state(phone, 'Needs attention');
+  await shot(page, 'refused');
+  await checkAccessible(page, 'refused');
+  const refused = phone.getByRole('button', { name: /^Drop: / });
+  const before = await refused.count();
+  await refused.first().focus();
+  await page.keyboard.press('Enter');
+  await until('one less', async () => (await refused.count()) === before - 1);
+  assert.match(await page.evaluate(() => document.activeElement.getAttribute('aria-label')), /^Try again: /, 'the neighbour has the focus');
+
+  answer = undefined;
+  for (let i = before - 1; i > 0; i--) {
+    await phone.getByRole('button', { name: /^Try again: / }).first().click();
+    await until('one less', async () => (await refused.count()) === i - 1);
+  }
+  await syncNow(phone);
+  await state(phone, 'Up to date');
+  assert.equal(Object.keys(await serverBooks(owner)).length, 4);
+  assert.deepEqual(context.complaints.filter((text) => !/status of (502|413)/.test(text)), []);
   await context.close();
 });
 

@@ -1,9 +1,8 @@
 // The four scenarios that the API's description names, each in real browsers against the real server.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { until } from '../http/lib.mjs';
 import { Owner, syntheticBooks } from '../http/owner.mjs';
-import { Device, serverBooks } from './browser.mjs';
+import { Device, serverBooks, until } from './browser.mjs';
 
 test('online flow: an edit goes to the server and to the other device', async () => {
   const owner = new Owner();

@@ -1,9 +1,9 @@
 // Two tabs of one profile: one of them talks to the server, for both.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { sleep, until } from '../http/lib.mjs';
+import { sleep } from '../http/lib.mjs';
 import { Owner } from '../http/owner.mjs';
-import { Device, openProfile, serverBooks } from './browser.mjs';
+import { Device, openProfile, serverBooks, until } from './browser.mjs';
 
 test('one tab leads; when it closes, the other takes over', async () => {
   const owner = new Owner(), context = await openProfile();

@@ -4,10 +4,10 @@ import { spawn } from 'node:child_process';
 import { openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { request, state, until } from '../../http/lib.mjs';
+import { request, state } from '../../http/lib.mjs';
 import { Owner } from '../../http/owner.mjs';
 import { isAlive, startPush, stopPush } from '../../push/lib.mjs';
-import { Device, serverBooks } from '../browser.mjs';
+import { Device, serverBooks, until } from '../browser.mjs';
 
 const pidFile = path.join(state, 'pid/pool');
 
