@@ -98,7 +98,7 @@ export function makePanel(device: Device, announce: (text: string) => void, chan
         button('Drop', () => service.operations.drop(op.id).then(look), { 'aria-label': `Drop: ${what(op).name}`, className: 'quiet' })),
       show(item) {
         text(title, what(item).name);
-        text(message, ` ${item.message} (${item.error}, ${plural(item.attempts, 'attempt')})`);
+        text(message, ` ${what(item).what}: ${item.message} (${item.error}, ${plural(item.attempts, 'attempt')})`);
       },
     };
   }, reviewPart.head);
@@ -113,7 +113,7 @@ export function makePanel(device: Device, announce: (text: string) => void, chan
         void look();
         // The row will be gone in a moment, and the list finds another place for the focus; a hidden heading is none.
         if (conflictPart.list.children.length < 2) heading.focus();
-      }));
+      }), { className: 'primary' });
     return {
       element: el('li', { className: 'decide' }, el('span', {}, title, fields), decide),
       show(now) {
@@ -187,10 +187,8 @@ export function makePanel(device: Device, announce: (text: string) => void, chan
     const due = conflicts ? `${plural(conflicts, 'conflict')} to decide` : pendingOperations ? `${plural(pendingOperations, 'edit')} to send` : '';
     text(state, (status.status === 'ready' && due) || STATES[status.status]);
     text(last, status.lastSync ? `synced ${time(status.lastSync)}` : 'never synced');
-    if (status.status !== 'syncing') {
-      progress.dataset.on = 'false';
-      if (status.status !== 'error') text(problem, '');
-    }
+    if (status.status === 'syncing') text(problem, ''); // the round that begins will say its own
+    else progress.dataset.on = 'false';
     if (status.isOnline !== online) announce(`${name} is ${status.isOnline ? 'online again' : 'offline'}`);
     online = status.isOnline;
     void look();
