@@ -30,7 +30,7 @@ async function look() {
   const rows = await sql(tables.filter((name) => name !== 'rate_windows').map((name) =>
     `SELECT '${name}', count(*), md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM ${name} AS t WHERE user_id = ${literal(victim.id)}`).join(' UNION ALL '));
   const { exportedAt, ...everything } = await victim.get('/export');
-  return { rows, everything: digest(everything), digest: await victim.get('/digest') };
+  return { rows: rows.sort(), everything: digest(everything), digest: await victim.get('/digest') };
 }
 
 // The workers, by process id, and how many were replaced because something went wrong.
