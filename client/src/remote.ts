@@ -33,10 +33,10 @@ export function makeRemote({ db, http, deviceId }: Context, store: Store, pull: 
       };
     },
 
-    async resolveConflict(id: string, resolution: Resolution, mergedData?: Data) {
+    async resolveConflict(id: string, resolution: Resolution, mergedData?: Data, baseVersion?: string) {
       let error: any;
       const body = await http
-        .ask('POST', `/conflicts/${encodeURIComponent(id)}/resolve`, { resolution, mergedData, deviceId: await deviceId() })
+        .ask('POST', `/conflicts/${encodeURIComponent(id)}/resolve`, { resolution, mergedData, baseVersion, deviceId: await deviceId() })
         .catch((e) => (error = e));
       if (error && error.code !== 'NOT_FOUND') throw error;
       await db.write(async (tx) => {

@@ -251,7 +251,7 @@ function build(given: SyncOptions, emitter: Emitter<Events>) {
       void report();
       return conflicts();
     },
-    async resolveConflict(...decision: [id: string, resolution: Resolution, mergedData?: Data]) {
+    async resolveConflict(...decision: [id: string, resolution: Resolution, mergedData?: Data, baseVersion?: string]) {
       await (await remote()).resolveConflict(...decision);
       void sync();
     },

@@ -50,6 +50,7 @@ export interface ConflictInfo {
   resolution?: string | null;
   localData: any;
   serverData: any;
+  /** When each side was edited; time 0 where the server knows none. */
   localTimestamp: Date;
   serverTimestamp: Date;
   /** Of `one_per_book` and `same_name`: the other entity. */
@@ -175,8 +176,11 @@ export interface SyncOperations {
   getConflicts(): Promise<ConflictInfo[]>;
   /** Asks the server for the open conflicts of all devices. */
   fetchConflicts(): Promise<ConflictInfo[]>;
-  /** Rejects with `CONFLICT_DETECTED` when the entity has moved on: look again, decide again. */
-  resolveConflict(id: string, resolution: Resolution, mergedData?: Data): Promise<void>;
+  /**
+   * Rejects with `CONFLICT_DETECTED` when the entity has moved on: look again, and decide again with the `updatedAt` of what
+   * was looked at as `baseVersion`.
+   */
+  resolveConflict(id: string, resolution: Resolution, mergedData?: Data, baseVersion?: string): Promise<void>;
 }
 
 export interface Store {

@@ -56,6 +56,10 @@ test('a decision about what has moved on is refused, and the conflict stays', as
   d.server.answers.push(() => error(409, 'CONFLICT_DETECTED'));
   await assert.rejects(d.operations.resolveConflict(conflict.id, 'keep_local'), { code: 'CONFLICT_DETECTED' });
   assert.equal((await d.operations.getConflicts())[0].status, 'open');
+  d.server.answers.push(() => json(200, { success: true, conflict: { ...conflict, status: 'resolved', resolution: 'client' } }));
+  await d.operations.resolveConflict(conflict.id, 'keep_local', undefined, '2024-01-15T10:30:00.000Z');
+  const asked = d.server.requests.filter((request) => request.path.startsWith('/conflicts')).map((request) => request.body.baseVersion);
+  assert.deepEqual(asked, [undefined, '2024-01-15T10:30:00.000Z']);
 });
 
 test('a conflict that the server no longer knows is forgotten', async () => {
