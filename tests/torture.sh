@@ -9,7 +9,7 @@ torture_hand() {
         answer="done"
         if ! (
             case $order in
-                start) BOOKY_DATABASE_DSN="host=$RUN/proxy user=booky dbname=booky" pool_start ;;
+                start) BOOKY_DATABASE_DSN="host=$RUN/proxy user=booky dbname=booky" booky_start pool serve ;;
                 'restart '*) pg pg_ctl -D "$RUN/pg" -l "$RUN/log/postgres.log" -m "${order#* }" -w restart ;;
                 reload) nginx_run -s reload ;;
                 *) die "torture: unknown order: $order" ;;
@@ -40,7 +40,7 @@ torture_run() {
 check_torture() { # half a minute of edits on the server of the tests, which goes on afterwards as it was
     local status=0
     torture_run 0.5 || status=$?
-    pool_start
+    booky_start pool serve
     ready
     return $status
 }
