@@ -22,6 +22,7 @@ int cmd_status(int argc, char **argv);
 int cmd_user(int argc, char **argv);
 int cmd_conflicts(int argc, char **argv);
 int cmd_purge(int argc, char **argv);
+int cmd_resync(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 
 /* Reads the settings from *path, or when that is NULL from the installed file, if there is one, which *path then names. On a

@@ -12,6 +12,7 @@ booky_sync_SOURCES = \
 	fcgi-app/cmd_purge.c \
 	fcgi-app/cmd_push.c \
 	fcgi-app/cmd_replay.c \
+	fcgi-app/cmd_resync.c \
 	fcgi-app/cmd_serve.c \
 	fcgi-app/cmd_status.c \
 	fcgi-app/cmd_token.c \

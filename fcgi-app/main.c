@@ -30,6 +30,7 @@ static const command commands[] = {
     {"user", cmd_user, "list users; export or erase one"},
     {"conflicts", cmd_conflicts, "list conflicts; resolve one"},
     {"purge", cmd_purge, "delete what is past its retention"},
+    {"resync", cmd_resync, "after a restored backup or a lossy failover: make devices pull anew"},
     {"replay", cmd_replay, "import operations or entities from a file"},
 };
 
