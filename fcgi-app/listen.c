@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +71,33 @@ static int open_path(const conf *c, const wanted *w, char *fault, size_t fault_s
     return fd;
 }
 
+/* HOST:PORT, for an nginx on another host; [ADDRESS]:PORT for IPv6. */
+static int open_address(const conf *c, const wanted *w, char *fault, size_t fault_size)
+{
+    char host[256];
+    const char *colon = strrchr(w->path, ':');
+    bool bracketed = *w->path == '[' && colon > w->path + 1 && colon[-1] == ']';
+    int length = (int)(colon - w->path) - 2 * bracketed;
+    if (length <= 0 || length >= (int)sizeof host) return fail(fault, fault_size, w, "neither a path nor HOST:PORT");
+    snprintf(host, sizeof host, "%.*s", length, w->path + bracketed);
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    struct addrinfo *found;
+    int error = getaddrinfo(host, colon + 1, &hints, &found), one = 1;
+    if (error != 0) return fail(fault, fault_size, w, gai_strerror(error));
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    bool ok = fd >= 0 && bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, (int)c->backlog) == 0;
+    freeaddrinfo(found);
+    return ok ? fd : fail(fault, fault_size, w, strerror(errno));
+}
+
+/* Only what nginx connects to may be an address. */
+static int open_socket(const conf *c, const wanted *w, bool for_nginx, char *fault, size_t fault_size)
+{
+    bool is_address = for_nginx && strchr(w->path, ':') && !strchr(w->path, '/');
+    return is_address ? open_address(c, w, fault, fault_size) : open_path(c, w, fault, fault_size);
+}
+
 /* The first must be there; the second only if its setting has a path. */
 static bool open_both(const conf *c, const wanted w[2], char *fault, size_t fault_size)
 {
@@ -84,7 +112,7 @@ static bool open_both(const conf *c, const wanted w[2], char *fault, size_t faul
     unsetenv("LISTEN_FDS");
     for (int i = 0; i < 2; i++) {
         if (*w[i].fd >= 0 || (i > 0 && !*w[i].path)) continue;
-        if ((*w[i].fd = open_path(c, &w[i], fault, fault_size)) < 0) return false;
+        if ((*w[i].fd = open_socket(c, &w[i], i == 0, fault, fault_size)) < 0) return false;
     }
     return true;
 }

@@ -4,6 +4,8 @@
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -30,9 +32,15 @@ typedef struct reporter {
     int64_t totals_us;
 } reporter;
 
-/* The accept queue of a unix socket. php-fpm cannot tell it: only NETLINK_SOCK_DIAG knows (unix_diag.h). */
+/* The accept queue. That of a unix socket php-fpm cannot tell: only NETLINK_SOCK_DIAG knows (unix_diag.h). */
 static void read_listen_queue(int fd, int64_t *length, int64_t *limit)
 {
+    struct tcp_info tcp;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &tcp, &(socklen_t){sizeof tcp}) == 0) {
+        *length = tcp.tcpi_unacked; /* what these two hold of a listening socket */
+        *limit = tcp.tcpi_sacked;
+        return;
+    }
     struct stat st;
     struct {
         struct nlmsghdr header;
