@@ -39,12 +39,16 @@ typedef struct counters {
     _Atomic uint64_t pokes[2]; /* sent, dropped */
     _Atomic uint64_t restarts[4];
     _Atomic uint64_t reloads[2];
+    _Atomic uint64_t reads[2];  /* large ones, by who answered */
+    _Atomic uint64_t passed[2]; /* reads that the primary answered in place of the replica, by reason */
     _Atomic uint64_t replays, max_reached, slow, round_trips, connects, rate_limited;
 } counters;
 
-/* Indexes of counters.restarts and .reloads; the labels stand in metrics.c. */
+/* Indexes of the counters; the labels stand in metrics.c. */
 enum { RESTART_CRASH, RESTART_TIMEOUT, RESTART_MAX_REQUESTS, RESTART_RELOAD };
 enum { RELOAD_DONE, RELOAD_FAILED };
+enum { READ_PRIMARY, READ_REPLICA };
+enum { REPLICA_BEHIND, REPLICA_AWAY };
 
 typedef struct board {
     int64_t started_ms, started_us;

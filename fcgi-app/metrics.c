@@ -31,6 +31,8 @@ static const char *const resolutions[] = {"client", "server", "merged", "open", 
 static const char *const poke_outcomes[] = {"sent", "dropped", NULL};
 static const char *const reasons[] = {"crash", "timeout", "max_requests", "reload", NULL};
 static const char *const reload_outcomes[] = {"done", "failed", NULL};
+static const char *const targets[] = {"primary", "replica", NULL};
+static const char *const passed[] = {"behind", "away", NULL};
 static const char *const states[] = {"idle", "busy", "starting", NULL};
 static const char *const versions[] = {PACKAGE_VERSION, NULL};
 
@@ -66,6 +68,9 @@ static const metric metrics[] = {
     {"booky_sync_db_up", "gauge", "Whether the database answers.", GAUGES(db_up), {{0}}},
     {"booky_sync_db_round_trips_total", "counter", "Round trips to the database.", COUNTERS(round_trips), {{0}}},
     {"booky_sync_db_connects_total", "counter", "Connections made to the database.", COUNTERS(connects), {{0}}},
+    {"booky_sync_reads_total", "counter", "Large reads, by the server that answered.", COUNTERS(reads), {{"target", targets, 1}}},
+    {"booky_sync_replica_passed_total", "counter", "Large reads that the replica could not answer, by reason.", COUNTERS(passed),
+     {{"reason", passed, 1}}},
     {"booky_sync_start_time_seconds", "gauge", "When the master started, in seconds since 1970.", GAUGES(start_time), {{0}}},
     {"booky_sync_build_info", "gauge", "The version that runs.", GAUGES(build_info), {{"version", versions, 1}}},
 };

@@ -17,6 +17,7 @@ typedef struct request {
     const conf *conf;
     const token_keys *keys;
     db *db;
+    db *replica; /* for large reads; NULL: none */
     struct FCGX_Request *fcgi;
 
     const char *id; /* X-Request-Id */
@@ -35,6 +36,8 @@ typedef struct request {
     const char *body;          /* inflated */
     size_t body_len;
 
+    int target;   /* of a large read: who answered it (READ_PRIMARY, READ_REPLICA), and why it was not the replica */
+    int passed;   /* REPLICA_BEHIND, REPLICA_AWAY, or -1 */
     call call;    /* what the capability is called with */
     strbuf reply; /* the body of a reply that is not streamed */
     bool started; /* a part of the reply was sent: its status can no longer change */

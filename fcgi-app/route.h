@@ -12,6 +12,7 @@ typedef struct route {
     const char *path;   /* below a base path, "*" standing for one segment; a leading '=' means exactly this path */
     bool needs_user;
     route_body body;
+    bool reads_much; /* so much that a replica may be asked for it */
     rc (*run)(request *r);
 } route;
 

@@ -16,6 +16,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "poke.h"
+#include "replica.h"
 #include "reply.h"
 #include "request.h"
 #include "route.h"
@@ -24,7 +25,7 @@ typedef struct worker {
     const conf *conf;
     const token_keys *keys;
     arena *arena;
-    db *db;
+    db *db, *replica; /* `replica`: NULL without one */
     board *board;
     board_slot *slot;
     uint64_t share; /* requests after which it is replaced; 0: never */
@@ -67,13 +68,35 @@ static rc stage_validate(request *r)
     return r->route->body != BODY_NONE ? request_read_body(r) : RC_OK;
 }
 
+static rc run_on(request *r, db *d)
+{
+    r->call = (call){.a = r->a, .conf = r->conf, .db = d, .user = r->user, .write = reply_stream, .to = r, .id = r->id};
+    return r->route->run(r);
+}
+
+/* A large read on the replica. Returns false when the primary must answer it. */
+static bool run_on_replica(request *r, rc *code)
+{
+    r->passed = -1;
+    if (!r->route->reads_much || !r->replica || !replica_prepare(r->a, r->db, r->replica, r->user)) {
+        if (r->replica && db_lost(r->replica)) r->passed = REPLICA_AWAY;
+        return false;
+    }
+    *code = run_on(r, r->replica);
+    r->target = READ_REPLICA;
+    if (*code == RC_OK || rc_info(*code)->status < 500 || r->started || *r->cancelled) return true;
+    r->passed = db_behind(r->replica) ? REPLICA_BEHIND : REPLICA_AWAY;
+    r->target = READ_PRIMARY;
+    return false;
+}
+
 /* A request that broke its connection before it began to commit is tried once more on a new one. */
 static rc stage_run(request *r)
 {
     rc code = db_ready(r->db);
+    if (code == RC_OK && run_on_replica(r, &code)) return code;
     for (int attempt = 0; code == RC_OK; attempt++) {
-        r->call = (call){.a = r->a, .conf = r->conf, .db = r->db, .user = r->user, .write = reply_stream, .to = r, .id = r->id};
-        code = r->route->run(r);
+        code = run_on(r, r->db);
         if (code != RC_UNAVAILABLE || !db_lost(r->db) || r->call.committing || r->started || cancelled || attempt > 0) break;
         code = db_ready(r->db);
     }
@@ -123,7 +146,7 @@ static rc stage_log(request *r)
     log_int("bytesOut", (int64_t)r->bytes_out);
     log_end();
     if (r->conf->slow_log == 0 || us < r->conf->slow_log * 1000) return RC_OK;
-    const char *statement = db_slowest(r->db, &statement_us);
+    const char *statement = db_slowest(r->target == READ_REPLICA ? r->replica : r->db, &statement_us);
     log_request(r, LOG_LEVEL_WARN, "slow");
     log_str("stage", r->slow_stage);
     log_int("stageUs", r->slow_stage_us);
@@ -166,6 +189,7 @@ static void request_process(request *r, board_slot *slot)
     if (setjmp(no_memory) != 0) {
         log_event(LOG_LEVEL_ERROR, "memory", "%s: out of memory in stage %s", r->id ? r->id : "-", stages[at].name);
         db_drop(r->db); /* it may be in the middle of a pipeline */
+        if (r->replica) db_drop(r->replica);
         r->call.message = NULL;
         r->call.details = (strbuf){0};
         r->code = r->call.committing ? RC_UNAVAILABLE : RC_FAILED;
@@ -194,10 +218,16 @@ static void count(worker *w, const request *r)
         board_count(&c->replays, r->call.tally.operations[i][3]);
     }
     if (r->poked) board_count(&c->pokes[r->poked - POKED_SENT], 1);
-    board_count(&c->round_trips, db_round_trips(w->db) - w->round_trips);
-    board_count(&c->connects, db_connects(w->db) - w->connects);
-    w->round_trips = db_round_trips(w->db);
-    w->connects = db_connects(w->db);
+    uint64_t round_trips = db_round_trips(w->db), connects = db_connects(w->db);
+    if (w->replica) round_trips += db_round_trips(w->replica), connects += db_connects(w->replica);
+    board_count(&c->round_trips, round_trips - w->round_trips);
+    board_count(&c->connects, connects - w->connects);
+    w->round_trips = round_trips;
+    w->connects = connects;
+    if (r->route && r->route->reads_much && r->user) {
+        board_count(&c->reads[r->target], r->code == RC_OK || r->code == RC_NOT_MODIFIED);
+        if (r->passed >= 0) board_count(&c->passed[r->passed], 1);
+    }
     board_count(&c->slow, w->conf->slow_log > 0 && us >= w->conf->slow_log * 1000);
     board_count(&c->rate_limited, r->code == RC_RATE_LIMITED);
     atomic_store(&w->slot->last_us, us);
@@ -216,11 +246,13 @@ static void close_at_once(FCGX_Request *fcgi, const request *r)
 static bool handle(FCGX_Request *fcgi, void *context)
 {
     worker *w = context;
-    request r = {.a = w->arena, .conf = w->conf, .keys = w->keys, .db = w->db, .fcgi = fcgi, .cancelled = &cancelled};
+    request r = {.a = w->arena, .conf = w->conf, .keys = w->keys, .db = w->db, .replica = w->replica, .fcgi = fcgi,
+                 .passed = -1, .cancelled = &cancelled};
     r.reply.a = w->arena;
     r.started_us = clock_monotonic_us();
     cancelled = 0;
     db_watch_reset(w->db);
+    if (w->replica) db_watch_reset(w->replica);
     request_process(&r, w->slot);
     count(w, &r);
     fcgi->keepConnection = 0; /* a kept connection would pin this worker to it */
@@ -295,17 +327,20 @@ void worker_loop(int listen_fd, board_slot *slot, bool (*handle_one)(FCGX_Reques
 
 int worker_run(const conf *c, const token_keys *keys, int listen_fd, board *b, board_slot *slot, bool patient)
 {
-    worker w = {.conf = c, .keys = keys, .arena = arena_new(), .db = db_new(c), .board = b, .slot = slot};
+    worker w = {.conf = c, .keys = keys, .arena = arena_new(), .db = db_new(c), .replica = db_new_replica(c),
+                .board = b, .slot = slot};
     srand((unsigned)getpid());
     if (c->max_requests > 0) /* give or take a tenth, so that they are not all replaced at once */
         w.share = (uint64_t)(c->max_requests - c->max_requests / 10 + rand() % (c->max_requests / 5 + 1));
     db_interrupt(w.db, &cancelled);
     log_collect_above(LOG_LEVEL_WARN);
+    if (w.replica) db_interrupt(w.replica, &cancelled);
     while (db_ready(w.db) != RC_OK && patient && !told_to_stop()) poll(NULL, 0, RETRY_MS);
     /* If the database is away now, requests will say so. */
     atomic_store(&slot->stage, STAGE_IDLE);
     worker_loop(listen_fd, slot, handle, &w);
     db_free(w.db);
+    db_free(w.replica);
     arena_free(w.arena);
     return EXIT_SUCCESS;
 }

@@ -19,7 +19,7 @@
     {name, CONF_CHOICE, offsetof(conf, field), fallback, 0, 0, choices, NULL, help}
 
 const conf_row conf_rows[] = {
-    STRING("server.socket", socket, "/run/booky-sync.sock", "Unix socket that nginx connects to."),
+    STRING("server.socket", socket, "/run/booky-sync.sock", "Unix socket that nginx connects to, or HOST:PORT for an nginx on another host of a private network."),
     {"server.socket_mode", CONF_OCTAL, offsetof(conf, socket_mode), "0660", 0, 0777, NULL, NULL,
      "File mode of the socket."},
     STRING("server.socket_group", socket_group, "", "Group of the socket, usually that of nginx; empty: unchanged."),
@@ -48,7 +48,12 @@ const conf_row conf_rows[] = {
     INTEGER("pool.emergency_restart_interval", emergency_restart_interval, "60", 1, 86400, "seconds",
             "The interval of emergency_restart_threshold."),
     STRING("database.dsn", dsn, "dbname=booky", "libpq connection string of the workers' role."),
-    STRING("database.password_file", password_file, "", "File that holds the password of database.dsn; empty: none."),
+    STRING("database.replica_dsn", replica_dsn, "",
+           "libpq connection string of a streaming replica for large reads; empty: the primary answers all."),
+    CHOICE("database.pooler", pooler, "none", "none,transaction",
+           "Whether connections go through a pooler in transaction mode, as PgBouncer: then nothing outlives a transaction."),
+    STRING("database.password_file", password_file, "",
+           "File that holds the password of database.dsn and database.replica_dsn; empty: none."),
     STRING("database.admin_dsn", admin_dsn, "dbname=booky", "libpq connection string of the owner, for migrate."),
     INTEGER("database.statement_timeout", statement_timeout, "15000", 10, 600000, "milliseconds",
             "A statement that runs longer is cancelled and the request answers 503."),

@@ -30,6 +30,8 @@ typedef struct conf {
     /* [database] */
     const char *dsn;           /* libpq connection string of the worker's role */
     const char *password_file; /* holds the password, "" for none */
+    const char *replica_dsn;   /* of a standby for reads, "" for none */
+    const char *pooler;        /* what stands before the database: none, or a pooler in transaction mode */
     const char *admin_dsn;     /* of the owner's role, for migrate */
     int64_t statement_timeout; /* milliseconds */
     /* [auth] */

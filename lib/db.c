@@ -11,10 +11,28 @@
 #include "clock.h"
 #include "log.h"
 
-enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 2000, DEADLINE_MARGIN_MS = 5000, PIPELINE_MAX = 32, WAKE_MS = 1000 };
+enum { DEADLINE_MARGIN_MS = 5000, PIPELINE_MAX = 32, WAKE_MS = 1000 };
+
+/* How the two kinds of servers are treated. */
+typedef struct db_manner {
+    const char *name, *connect_timeout; /* seconds */
+    int64_t backoff_first_ms, backoff_max_ms;
+    int64_t patience_ms; /* how long the first answer may take; 0: as long as a statement */
+} db_manner;
+
+static const db_manner primary = {"primary", "5", 100, 2000, 0}, replica = {"replica", "2", 1000, 30000, 3000};
 
 struct db {
     const conf *conf;
+    const db_manner *manner;
+    const char *dsn;
+    bool pooled;         /* nothing may outlive a transaction: no prepared statements, settings with SET LOCAL only */
+    char identify[1024]; /* pooled: the text of SQL_IDENTIFY, with the settings */
+    struct {
+        const char *user; /* NULL: nothing is required */
+        char clock[24], epoch[24];
+    } required; /* see db_require */
+    bool behind;
     PGconn *conn; /* NULL: not connected */
     bool lost;
     rc failed;                 /* first error of the current round trip */
@@ -91,7 +109,8 @@ db_param db_array_param(db_array *x)
 
 /* Connecting */
 
-PGconn *db_connect(const char *dsn, const char *password_file, const char *options, char *fault, size_t fault_size)
+static PGconn *open_connection(const char *dsn, const char *password_file, const char *options, const char *timeout,
+                               char *fault, size_t fault_size)
 {
     char password[1024] = "";
     if (*password_file && !conf_read_secret(password_file, password, sizeof password, fault, fault_size)) return NULL;
@@ -99,7 +118,7 @@ PGconn *db_connect(const char *dsn, const char *password_file, const char *optio
     const char *names[] = {"fallback_application_name", "connect_timeout",  "keepalives_idle", "keepalives_interval",
                            "keepalives_count",          "tcp_user_timeout", "dbname",          "client_encoding",
                            "options",                   *password ? "password" : NULL, NULL};
-    const char *values[] = {"booky-sync", "5", "30", "10", "3", "10000", dsn, "UTF8", options, password, NULL};
+    const char *values[] = {"booky-sync", timeout, "30", "10", "3", "10000", dsn, "UTF8", options, password, NULL};
     PGconn *conn = PQconnectdbParams(names, values, 1);
     explicit_bzero(password, sizeof password);
     if (PQstatus(conn) == CONNECTION_OK) return conn;
@@ -109,13 +128,37 @@ PGconn *db_connect(const char *dsn, const char *password_file, const char *optio
     return NULL;
 }
 
-db *db_new(const conf *c)
+PGconn *db_connect(const char *dsn, const char *password_file, const char *options, char *fault, size_t fault_size)
+{
+    return open_connection(dsn, password_file, options, primary.connect_timeout, fault, fault_size);
+}
+
+#define SET_LOCAL(name, value) ", set_config('" name "', '" value "', true)"
+
+static db *db_make(const conf *c, const db_manner *manner, const char *dsn)
 {
     db *d = calloc(1, sizeof *d);
     if (!d) abort();
     d->conf = c;
-    d->backoff_ms = BACKOFF_FIRST_MS;
+    d->manner = manner;
+    d->dsn = dsn;
+    d->backoff_ms = manner->backoff_first_ms;
+    d->pooled = strcmp(c->pooler, "transaction") == 0;
+    snprintf(d->identify, sizeof d->identify,
+             "%s, set_config('search_path', 'booky', true), set_config('statement_timeout', '%lld', true)"
+             ", set_config('idle_in_transaction_session_timeout', '60000', true)" DB_PLANNER_SETTINGS(SET_LOCAL),
+             sql_statements[SQL_IDENTIFY].text, (long long)c->statement_timeout);
     return d;
+}
+
+db *db_new(const conf *c)
+{
+    return db_make(c, &primary, c->dsn);
+}
+
+db *db_new_replica(const conf *c)
+{
+    return *c->replica_dsn ? db_make(c, &replica, c->replica_dsn) : NULL;
 }
 
 void db_free(db *d)
@@ -137,6 +180,18 @@ void db_drop(db *d)
 bool db_lost(const db *d)
 {
     return d->lost;
+}
+
+void db_require(db *d, const char *user, int64_t clock, int64_t epoch)
+{
+    d->required.user = user;
+    snprintf(d->required.clock, sizeof d->required.clock, "%lld", (long long)clock);
+    snprintf(d->required.epoch, sizeof d->required.epoch, "%lld", (long long)epoch);
+}
+
+bool db_behind(const db *d)
+{
+    return d->behind;
 }
 
 void db_interrupt(db *d, const volatile sig_atomic_t *flag)
@@ -170,11 +225,12 @@ static bool connect_once(db *d, char *fault, size_t fault_size)
 {
     char options[512];
     snprintf(options, sizeof options,
-             "-c search_path=booky -c statement_timeout=%lld -c idle_in_transaction_session_timeout=60000 " DB_PLANNER_OPTIONS,
+             "-c search_path=booky -c statement_timeout=%lld -c idle_in_transaction_session_timeout=60000" DB_PLANNER_OPTIONS,
              (long long)d->conf->statement_timeout);
-    d->conn = db_connect(d->conf->dsn, d->conf->password_file, options, fault, fault_size);
+    d->conn = open_connection(d->dsn, d->conf->password_file, d->pooled ? NULL : options, d->manner->connect_timeout, fault,
+                              fault_size);
     if (!d->conn) return false;
-    for (int id = 0; id < SQL_COUNT; id++) {
+    for (int id = 0; id < SQL_COUNT && !d->pooled; id++) {
         const sql_statement *s = &sql_statements[id];
         PGresult *r = PQprepare(d->conn, s->name, s->text, 0, NULL);
         bool ok = PQresultStatus(r) == PGRES_COMMAND_OK;
@@ -199,17 +255,21 @@ rc db_ready(db *d)
     db_drop(d);
     char fault[512] = "";
     if (connect_once(d, fault, sizeof fault)) {
-        if (d->backoff_ms > BACKOFF_FIRST_MS) log_event(LOG_LEVEL_INFO, "database", "connected again");
+        if (d->backoff_ms > d->manner->backoff_first_ms)
+            log_event(LOG_LEVEL_INFO, "database", "connected again to the %s", d->manner->name);
         d->connects++;
-        d->backoff_ms = BACKOFF_FIRST_MS;
+        d->backoff_ms = d->manner->backoff_first_ms;
         d->lost = false;
         return RC_OK;
     }
     db_drop(d);
     fault[strcspn(fault, "\n")] = ' ';
-    log_event(LOG_LEVEL_ERROR, "database", "cannot connect: %s", fault);
+    if (d->manner == &primary) log_event(LOG_LEVEL_ERROR, "database", "cannot connect: %s", fault);
+    else if (d->backoff_ms == d->manner->backoff_first_ms) /* once is enough of what nobody notices */
+        log_event(LOG_LEVEL_WARN, "database", "cannot connect to the replica, the primary answers: %s", fault);
+    int64_t next = d->backoff_ms * 2, most = d->manner->backoff_max_ms;
     d->retry_at_us = clock_monotonic_us() + d->backoff_ms * 1000;
-    d->backoff_ms = d->backoff_ms * 2 < BACKOFF_MAX_MS ? d->backoff_ms * 2 : BACKOFF_MAX_MS;
+    d->backoff_ms = next < most ? next : most;
     return RC_UNAVAILABLE;
 }
 
@@ -233,6 +293,7 @@ void db_send(db *d, sql_id id, const db_param *params)
     const char *values[16];
     int lengths[16], formats[16];
     if (d->count == 0) d->failed = RC_OK;
+    if (d->count == 0) d->behind = false;
     if (!d->conn) {
         fail(d, RC_UNAVAILABLE);
         return;
@@ -243,11 +304,16 @@ void db_send(db *d, sql_id id, const db_param *params)
         lengths[i] = params[i].len;
         formats[i] = params[i].binary;
     }
-    if (PQsendQueryPrepared(d->conn, s->name, s->params, values, lengths, formats, 0) != 1) {
+    const char *text = id == SQL_IDENTIFY ? d->identify : s->text;
+    int sent = d->pooled ? PQsendQueryParams(d->conn, text, s->params, NULL, values, lengths, formats, 0)
+                         : PQsendQueryPrepared(d->conn, s->name, s->params, values, lengths, formats, 0);
+    if (sent != 1) {
         fail_lost(d, "sending");
         return;
     }
     d->sent[d->count++] = id;
+    if (id == SQL_IDENTIFY && d->required.user)
+        db_send(d, SQL_REACHED, DB_PARAMS(db_text(d->required.user), db_text(d->required.clock), db_text(d->required.epoch)));
 }
 
 static bool interrupted(db *d)
@@ -294,8 +360,9 @@ static PGresult *next_result(db *d, bool *ok)
 void db_flush(db *d)
 {
     if (!d->conn) return;
-    d->deadline_us = clock_monotonic_us() + (d->conf->statement_timeout + DEADLINE_MARGIN_MS) * 1000;
+    int64_t patience_ms = d->manner->patience_ms ? d->manner->patience_ms : d->conf->statement_timeout + DEADLINE_MARGIN_MS;
     d->sent_us = clock_monotonic_us();
+    d->deadline_us = d->sent_us + patience_ms * 1000;
     d->round_trips++;
     if (PQpipelineSync(d->conn) != 1 || PQflush(d->conn) < 0) {
         fail_lost(d, "sending");
@@ -373,7 +440,7 @@ static void watch(db *d)
     }
 }
 
-rc db_take(db *d, arena *a, PGresult **result)
+static rc take_one(db *d, arena *a, PGresult **result)
 {
     bool ok;
     *result = NULL;
@@ -399,6 +466,18 @@ rc db_take(db *d, arena *a, PGresult **result)
     }
     if (!end_statement(d)) return d->failed;
     *result = r;
+    return d->failed;
+}
+
+rc db_take(db *d, arena *a, PGresult **result)
+{
+    PGresult *reached;
+    rc code = take_one(d, a, result);
+    if (code != RC_OK || d->taken == d->count || d->sent[d->taken] != SQL_REACHED) return code;
+    code = take_one(d, a, &reached);
+    if (code != RC_OK || *db_column(reached, 0, 0) == 't') return code;
+    d->behind = true;
+    fail(d, RC_UNAVAILABLE);
     return d->failed;
 }
 

@@ -47,16 +47,23 @@ void db_array_int4(db_array *x, int32_t value);
 void db_array_int8(db_array *x, int64_t value, int64_t null);  /* `null`: the value that stands for SQL null */
 db_param db_array_param(db_array *x);
 
-/* A connection for `c` (which must outlive it), not yet made. Released with db_free. */
+/* A connection to the primary of `c` (which must outlive it), not yet made. Released with db_free. */
 db *db_new(const conf *c);
+
+/* The same to the replica (database.replica_dsn), or NULL when there is none. It is given up sooner and tried again later,
+ * because the primary can answer in its place. */
+db *db_new_replica(const conf *c);
 void db_free(db *d);
 
 /* The workers' statements are all keyed by user, and a pull must come in index order however large the table is: a plan
  * that scans, sorts or goes parallel is never right, so the planner is told so. One plan serves all: one that is made for
  * the arguments takes `kind = ANY` of a selective pull into the index condition, and must then sort. */
-#define DB_PLANNER_OPTIONS                                                                                             \
-    "-c jit=off -c max_parallel_workers_per_gather=0 -c enable_seqscan=off -c enable_bitmapscan=off"                   \
-    " -c enable_sort=off -c plan_cache_mode=force_generic_plan"
+#define DB_PLANNER_SETTINGS(SETTING)                                                                                   \
+    SETTING("jit", "off") SETTING("max_parallel_workers_per_gather", "0") SETTING("enable_seqscan", "off")             \
+    SETTING("enable_bitmapscan", "off") SETTING("enable_sort", "off") SETTING("plan_cache_mode", "force_generic_plan")
+
+#define DB_PLANNER_OPTION(name, value) " -c " name "=" value
+#define DB_PLANNER_OPTIONS DB_PLANNER_SETTINGS(DB_PLANNER_OPTION)
 
 /* Makes the connection unless it is there. RC_UNAVAILABLE when it cannot be made or was tried a moment ago. */
 rc db_ready(db *d);
@@ -92,6 +99,13 @@ rc db_run(db *d, arena *a, const db_step *steps, size_t count);
 
 /* One statement for `user` as one round trip: it is one snapshot and commits by itself, so it needs no transaction block. */
 rc db_query(db *d, arena *a, const char *user, sql_id id, const db_param *params, PGresult **result);
+
+/* From now on every transaction for `user` fails with RC_UNAVAILABLE, and returns nothing, unless its snapshot holds at
+ * least that clock of that epoch. For a replica; NULL: no more. `user` must live as long. */
+void db_require(db *d, const char *user, int64_t clock, int64_t epoch);
+
+/* Whether that was the reason of the last failure. */
+bool db_behind(const db *d);
 
 /* Drops the connection, so that the server cancels and rolls back what it was doing. */
 void db_drop(db *d);

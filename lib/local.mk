@@ -27,6 +27,7 @@ libbooky_a_SOURCES = \
 	lib/pull.c lib/pull.h \
 	lib/queue.c lib/queue.h \
 	lib/rc.c lib/rc.h \
+	lib/replica.c lib/replica.h \
 	lib/resolve.c lib/resolve.h \
 	lib/review.c lib/review.h \
 	lib/sql.c lib/sql.h \

@@ -48,6 +48,12 @@ const sql_statement sql_statements[SQL_COUNT] = {
     /* Row-level security compares every row with this setting; it ends with the transaction. */
     [SQL_IDENTIFY] = {"identify", SQL_ONE, 1, "SELECT set_config('booky.user_id', $1::text, true)"},
 
+    /* Whether a replica has the clock $2 of the epoch $3. If not, the rest of the transaction is nobody's and finds nothing. */
+    [SQL_REACHED] =
+        {"reached", SQL_ONE, 3,
+         "SELECT reached, set_config('booky.user_id', CASE WHEN reached THEN $1::text ELSE '' END, true) FROM (SELECT EXISTS"
+         " (SELECT FROM clocks WHERE user_id = $1::text AND clock >= $2::bigint AND epoch = $3::bigint) AS reached) AS r"},
+
     /* Upserted, not selected for update: for a user's first write there is nothing to lock. */
     [SQL_CLOCK_ADVANCE] = {"clock_advance", SQL_ONE, 1,
                            "INSERT INTO clocks AS c (user_id, clock, started)"
@@ -295,7 +301,7 @@ const sql_statement sql_statements[SQL_COUNT] = {
                   " RETURNING n, started + $2::bigint - " NOW_MS},
 
     /* Over all users: see the function. */
-    [SQL_TOTALS] = {"totals", SQL_ONE, 0, "SELECT waiting, review, open FROM totals()"},
+    [SQL_TOTALS] = {"totals", SQL_ONE, 0, "SELECT waiting, review, open FROM booky.totals()"},
 
     [SQL_PING] = {"ping", SQL_ONE, 0, "SELECT 1"},
 };

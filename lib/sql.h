@@ -8,6 +8,7 @@ typedef enum sql_id {
     SQL_COMMIT,
     SQL_ROLLBACK,
     SQL_IDENTIFY,
+    SQL_REACHED,
     SQL_CLOCK_ADVANCE,
     SQL_CLOCK_READ,
     SQL_LEDGER_READ,
