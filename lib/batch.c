@@ -386,7 +386,7 @@ static rc run(batch *b, bool *wrote)
     }
     for (size_t i = 0; i < b->count; i++) write_result(b, i);
     *wrote = b->recorded > 0 || (b->queued && b->count > 0);
-    code = *wrote ? store(b) : roll_back(b);
+    code = *wrote ? store(b) : call_confirm(b->c);
     if (code == RC_OK) tally_results(b);
     return code;
 }

@@ -2,6 +2,13 @@
 
 #include "poke.h"
 
+rc call_confirm(call *c)
+{
+    db_param user = db_text(c->user);
+    return DB_RUN(c->db, c->a, {.id = SQL_ROLLBACK}, {.id = SQL_BEGIN}, {.id = SQL_IDENTIFY, .params = &user},
+                  {.id = SQL_CLOCK_LOCK, .params = &user}, {.id = SQL_COMMIT});
+}
+
 rc call_fail(call *c, rc code, const char *fmt, ...)
 {
     va_list ap;

@@ -42,6 +42,12 @@ typedef struct call {
     tally tally;
 } call;
 
+/* Ends a write transaction that has nothing to write because it was all done before: rolls it back, and waits until what
+ * it found is as safe as a commit is (on the synchronous standby, if there is one). Else a repeat of an operation whose
+ * first reply was lost while the standby was away would be acknowledged on the strength of a commit that a failover can
+ * undo. One round trip. */
+rc call_confirm(call *c);
+
 /* Notes why a request is refused and returns `code`, so that a refusal is one line. */
 rc call_fail(call *c, rc code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

@@ -89,7 +89,7 @@ rc queue_add(call *c, const char *body, size_t len, bool *created, strbuf *reply
                   (PQntuples(ledger) > 0 && !operation_repeats(&op, db_column(ledger, 0, 1)));
     *created = PQntuples(added) == 1 && !reused;
     c->committing = *created;
-    code = DB_RUN(c->db, c->a, {.id = *created ? SQL_COMMIT : SQL_ROLLBACK}); /* a repeat changes nothing */
+    code = *created ? DB_RUN(c->db, c->a, {.id = SQL_COMMIT}) : call_confirm(c); /* a repeat changes nothing */
     if (code != RC_OK) return code;
     if (reused) return call_fail(c, RC_CONFLICT, "id: this id was used for another operation");
     strbuf_putc(reply, '{');
@@ -201,7 +201,7 @@ rc queue_mark(call *c, const char *body, size_t len, strbuf *reply)
     }
     strbuf_putc(&unknown, ']');
     c->committing = fresh > 0;
-    code = DB_RUN(c->db, c->a, {.id = fresh > 0 ? SQL_COMMIT : SQL_ROLLBACK});
+    code = fresh > 0 ? DB_RUN(c->db, c->a, {.id = SQL_COMMIT}) : call_confirm(c);
     if (code != RC_OK) return code;
     strbuf_putc(reply, '{');
     json_write_bool(reply, "success", true);
@@ -224,7 +224,7 @@ rc queue_clear(call *c, strbuf *reply)
     if (code != RC_OK) return code;
     int64_t cleared = db_column_int(r, 0, 0, 0);
     c->committing = cleared > 0;
-    code = DB_RUN(c->db, c->a, {.id = cleared > 0 ? SQL_COMMIT : SQL_ROLLBACK});
+    code = cleared > 0 ? DB_RUN(c->db, c->a, {.id = SQL_COMMIT}) : call_confirm(c);
     if (code != RC_OK) return code;
     strbuf_putc(reply, '{');
     json_write_bool(reply, "success", true);

@@ -297,7 +297,7 @@ rc review_resolve(call *c, const char *id, const char *body, size_t len, strbuf 
     if (db_column(row, 0, OTHER_ID)) d.other = entity_get(&d.r.entities, k, db_column(row, 0, OTHER_ID));
     const char *resolution = resolutions[d.choice], *before = db_column(row, 0, RESOLUTION);
     if (before && is_repeat(&d, resolution, before)) {
-        code = roll_back(c, RC_OK);
+        code = call_confirm(c);
         if (code == RC_OK) write_reply(&d, NULL, reply);
         return code;
     }

@@ -65,6 +65,9 @@ const sql_statement sql_statements[SQL_COUNT] = {
     [SQL_CLOCK_READ] = {"clock_read", SQL_MAYBE, 1,
                         "SELECT clock, started, epoch, horizon FROM clocks WHERE user_id = $1::text"},
 
+    /* Changes nothing, but makes the COMMIT behind it wait for everything that was committed before. */
+    [SQL_CLOCK_LOCK] = {"clock_lock", SQL_MAYBE, 1, "SELECT 1 FROM clocks WHERE user_id = $1::text FOR UPDATE"},
+
     /* Those that were processed, with their results; those that wait in the queue, without. Looked up one by
      * one, as the entities are (WITH_SIBLINGS). */
     [SQL_LEDGER_READ] = {"ledger_read", SQL_ROWS, 2,

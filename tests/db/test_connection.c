@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "clock.h"
+#include "replica.h"
 #include "status.h"
 
 static const char *books(peer *p, int first, int count)
@@ -242,6 +243,73 @@ START_TEST(a_database_that_is_away_is_not_asked_all_the_time)
 }
 END_TEST
 
+/* A database that would take part in everything as a replica; its clock is what the peer makes of it. */
+static rc pull_from(peer *p, db *from, strbuf *out)
+{
+    call *c = peer_call(p, out);
+    c->db = from;
+    return pull_run(c, &(pull_query){.since = "0000-01-01T00:00:00Z"});
+}
+
+START_TEST(a_replica_answers_only_what_the_client_may_have_seen)
+{
+    peer *p = peer_new();
+    strbuf out, whole;
+    free((char *)p->conf.replica_dsn);
+    p->conf.replica_dsn = strdup(p->conf.dsn);
+    db *replica = db_new_replica(&p->conf);
+    PGconn *admin = sql_open_admin();
+    ck_assert(!replica_prepare(p->a, p->db, replica, p->user)); /* who has written nothing has nothing there */
+    peer_post(p, books(p, 0, 3));
+    ck_assert(replica_prepare(p->a, p->db, replica, p->user));
+    ck_assert_int_eq(pull_from(p, replica, &out), RC_OK);
+    ck_assert_int_eq(pull_from(p, p->db, &whole), RC_OK);
+    ck_assert_str_eq(out.data, whole.data);
+
+    long long clock = sql_number(admin, "SELECT clock FROM clocks WHERE user_id = '%s'", p->user);
+    long long epoch = sql_number(admin, "SELECT epoch FROM clocks WHERE user_id = '%s'", p->user);
+    const struct {
+        long long clock, epoch;
+        bool behind;
+    } rows[] = {{clock, epoch, false}, {clock - 1, epoch, false}, {clock + 1, epoch, true}, {clock, epoch + 1, true}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        db_require(replica, p->user, rows[i].clock, rows[i].epoch);
+        ck_assert_int_eq(pull_from(p, replica, &out), rows[i].behind ? RC_UNAVAILABLE : RC_OK);
+        ck_assert_int_eq(db_behind(replica), rows[i].behind);
+        ck_assert_int_eq(out.len == 0, rows[i].behind); /* not a byte was sent */
+    }
+    db_require(replica, "", 0, 0); /* of another user: what stands there is nobody's */
+    ck_assert_int_eq(pull_from(p, replica, &out), RC_UNAVAILABLE);
+    db_free(replica);
+    PQfinish(admin);
+    peer_free(p);
+}
+END_TEST
+
+/* Without a pooler, too: what it would give to another client between two transactions is not missed. */
+START_TEST(through_a_pooler_nothing_outlives_a_transaction)
+{
+    peer *p = peer_new();
+    PGresult *set;
+    db_param user = db_text(p->user);
+    db_free(p->db);
+    free((char *)p->conf.pooler);
+    p->conf.pooler = strdup("transaction");
+    p->db = db_new(&p->conf);
+    ck_assert_int_eq(db_ready(p->db), RC_OK);
+    ck_assert_int_eq(DB_RUN(p->db, p->a, {.id = SQL_BEGIN_READ}, {.id = SQL_IDENTIFY, .params = &user, .result = &set},
+                            {.id = SQL_COMMIT}),
+                     RC_OK);
+    /* What other connections have as options, and what they have for the transaction anyway. */
+    strbuf settings = STRBUF(p->a);
+    for (int i = 0; i < PQnfields(set); i++) strbuf_printf(&settings, " %s", PQgetvalue(set, 0, i));
+    ck_assert_str_eq(settings.data, peer_printf(p, " %s booky 15s 1min off 0 off off off force_generic_plan", p->user));
+    peer_post(p, books(p, 0, 3)); /* finds its tables and statements all the same */
+    ck_assert_int_eq(json_array_size(json_object_get(peer_pull_all(p), "changes")), 3);
+    peer_free(p);
+}
+END_TEST
+
 Suite *suite_connection(void)
 {
     Suite *s = suite_create("connection");
@@ -253,6 +321,8 @@ Suite *suite_connection(void)
     tcase_add_test(t, a_statement_that_takes_too_long_is_cancelled_and_the_connection_stays);
     tcase_add_loop_test(t, a_pull_that_is_cut_off_does_not_look_whole_and_the_next_one_is, 0, 2);
     tcase_add_test(t, a_database_that_is_away_is_not_asked_all_the_time);
+    tcase_add_test(t, a_replica_answers_only_what_the_client_may_have_seen);
+    tcase_add_test(t, through_a_pooler_nothing_outlives_a_transaction);
     suite_add_tcase(s, t);
     return s;
 }
