@@ -35,6 +35,7 @@ tests_db_dbtest_SOURCES = \
 	tests/db/test_isolation.c \
 	tests/db/test_plans.c \
 	tests/db/test_rules.c \
+	tests/db/test_shards.c \
 	tests/db/test_views.c
 tests_db_dbtest_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 tests_db_dbtest_LDADD = libbooky.a $(CHECK_LIBS) $(BOOKY_LIBS) -lm

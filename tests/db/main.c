@@ -8,7 +8,7 @@
 
 /* One row a file tests/db/test_X.c, which defines `Suite *suite_X(void)`. */
 #define SUITES(ROW)                                                                                                    \
-    ROW(history) ROW(rules) ROW(devices) ROW(clocks) ROW(connection) ROW(isolation) ROW(views) ROW(plans)
+    ROW(history) ROW(rules) ROW(devices) ROW(clocks) ROW(connection) ROW(isolation) ROW(views) ROW(plans) ROW(shards)
 
 #define DECLARE(name) Suite *suite_##name(void);
 SUITES(DECLARE)
