@@ -77,16 +77,16 @@ static rc run_on(request *r, db *d)
 /* A large read on the replica. Returns false when the primary must answer it. */
 static bool run_on_replica(request *r, rc *code)
 {
-    r->passed = -1;
-    if (!r->route->reads_much || !r->replica || !replica_prepare(r->a, r->db, r->replica, r->user)) {
-        if (r->replica && db_lost(r->replica)) r->passed = REPLICA_AWAY;
-        return false;
+    if (!r->route->reads_much || !r->replica) return false;
+    bool asked = replica_prepare(r->a, r->db, r->replica, r->user);
+    rc answer = asked ? run_on(r, r->replica) : RC_UNAVAILABLE;
+    if (!asked && !db_lost(r->replica)) return false; /* the user has written nothing yet, or the primary is away, too */
+    if (rc_info(answer)->status < 500 || r->started || *r->cancelled) {
+        r->target = READ_REPLICA;
+        *code = answer;
+        return true;
     }
-    *code = run_on(r, r->replica);
-    r->target = READ_REPLICA;
-    if (*code == RC_OK || rc_info(*code)->status < 500 || r->started || *r->cancelled) return true;
     r->passed = db_behind(r->replica) ? REPLICA_BEHIND : REPLICA_AWAY;
-    r->target = READ_PRIMARY;
     return false;
 }
 

@@ -469,16 +469,26 @@ static rc take_one(db *d, arena *a, PGresult **result)
     return d->failed;
 }
 
-rc db_take(db *d, arena *a, PGresult **result)
+/* What a transaction begins with must find the right server: for the primary's connection not a standby, which would show an
+ * old state; for a replica's one that has reached what db_require says. */
+static rc check_server(db *d, arena *a, const PGresult *identified)
 {
     PGresult *reached;
-    rc code = take_one(d, a, result);
-    if (code != RC_OK || d->taken == d->count || d->sent[d->taken] != SQL_REACHED) return code;
-    code = take_one(d, a, &reached);
-    if (code != RC_OK || *db_column(reached, 0, 0) == 't') return code;
-    d->behind = true;
-    fail(d, RC_UNAVAILABLE);
+    if (d->manner == &primary && *db_column(identified, 0, 1) == 't') {
+        log_event(LOG_LEVEL_WARN, "database", "connected to a standby; looking for the primary");
+        d->lost = true;
+        fail(d, RC_UNAVAILABLE);
+    }
+    if (d->taken == d->count || d->sent[d->taken] != SQL_REACHED || take_one(d, a, &reached) != RC_OK) return d->failed;
+    d->behind = *db_column(reached, 0, 0) != 't';
+    if (d->behind) fail(d, RC_UNAVAILABLE);
     return d->failed;
+}
+
+rc db_take(db *d, arena *a, PGresult **result)
+{
+    rc code = take_one(d, a, result);
+    return code == RC_OK && d->sent[d->taken - 1] == SQL_IDENTIFY ? check_server(d, a, *result) : code;
 }
 
 rc db_next_row(db *d, PGresult **row)

@@ -100,8 +100,8 @@ rc db_run(db *d, arena *a, const db_step *steps, size_t count);
 /* One statement for `user` as one round trip: it is one snapshot and commits by itself, so it needs no transaction block. */
 rc db_query(db *d, arena *a, const char *user, sql_id id, const db_param *params, PGresult **result);
 
-/* From now on every transaction for `user` fails with RC_UNAVAILABLE, and returns nothing, unless its snapshot holds at
- * least that clock of that epoch. For a replica; NULL: no more. `user` must live as long. */
+/* From now on every transaction for `user` fails with RC_UNAVAILABLE, and returns nothing, unless in its snapshot the user's
+ * clock stands exactly there. For a replica; NULL: no more. `user` must live as long. */
 void db_require(db *d, const char *user, int64_t clock, int64_t epoch);
 
 /* Whether that was the reason of the last failure. */

@@ -4,7 +4,9 @@
  * What a client has seen cannot be told from its request: a cursor says what it has pulled, but not what it was told of
  * its own writes since, and `since` or no parameter at all says nothing. So the primary is asked for the user's clock,
  * which is one row by its key, and the replica answers only from a snapshot in which the user's clock stands there too.
- * All that anybody can have seen of the user before is then in it. What the primary is spared is the reading itself.
+ * It then shows what the primary would have shown at that moment. Not less: the client may have seen it. And not more: a
+ * synchronous replica shows a commit a moment before the primary does, and the client's next read, on the primary, would
+ * go back. What the primary is spared is the reading itself.
  */
 #ifndef BOOKY_REPLICA_H
 #define BOOKY_REPLICA_H

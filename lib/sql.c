@@ -45,14 +45,16 @@ const sql_statement sql_statements[SQL_COUNT] = {
     [SQL_COMMIT] = {"commit", SQL_NONE, 0, "COMMIT"},
     [SQL_ROLLBACK] = {"rollback", SQL_NONE, 0, "ROLLBACK"},
 
-    /* Row-level security compares every row with this setting; it ends with the transaction. */
-    [SQL_IDENTIFY] = {"identify", SQL_ONE, 1, "SELECT set_config('booky.user_id', $1::text, true)"},
+    /* Row-level security compares every row with this setting; it ends with the transaction. Whether this is a standby: a
+     * pooler may have changed the server behind a connection since it was made. */
+    [SQL_IDENTIFY] = {"identify", SQL_ONE, 1, "SELECT set_config('booky.user_id', $1::text, true), pg_is_in_recovery()"},
 
-    /* Whether a replica has the clock $2 of the epoch $3. If not, the rest of the transaction is nobody's and finds nothing. */
+    /* Whether a replica stands at the clock $2 of the epoch $3. If not, the rest of the transaction is nobody's and finds
+     * nothing. */
     [SQL_REACHED] =
         {"reached", SQL_ONE, 3,
          "SELECT reached, set_config('booky.user_id', CASE WHEN reached THEN $1::text ELSE '' END, true) FROM (SELECT EXISTS"
-         " (SELECT FROM clocks WHERE user_id = $1::text AND clock >= $2::bigint AND epoch = $3::bigint) AS reached) AS r"},
+         " (SELECT FROM clocks WHERE user_id = $1::text AND clock = $2::bigint AND epoch = $3::bigint) AS reached) AS r"},
 
     /* Upserted, not selected for update: for a user's first write there is nothing to lock. */
     [SQL_CLOCK_ADVANCE] = {"clock_advance", SQL_ONE, 1,

@@ -55,7 +55,7 @@ check_manual() { mandoc -Tlint -W warning "$ROOT"/docs/man/*.[58]; }
 check_lists() { # the makefiles name every source, one by one
     local file unlisted=0
     cd "$ROOT"
-    for file in lib/*.[ch] fcgi-app/*.[ch] migrations/*.sql nginx/*.conf nginx/*/*.conf systemd/*.* docs/*.* docs/man/* docs/examples/* \
+    for file in lib/*.[ch] fcgi-app/*.[ch] migrations/*.sql nginx/*.conf nginx/*/*.conf systemd/*.* docs/*.* docs/man/* docs/examples/* docs/examples/scale/* \
         monitoring/*.* tests/*.sh tests/unit/*.[ch] tests/db/*.[ch] tests/bench/*.* tests/bench/peer/*.* tests/contract/*.* \
         client/*.* client/src/*.ts client/demo/*.* client/test/*.mjs tests/e2e/*.* tests/e2e/restart/*.*; do
         [[ ! -f $file || $file == *.mk ]] || grep -qF "${file%.in}" ./*/local.mk || { say "$file is in no local.mk" && unlisted=1; }
@@ -165,6 +165,21 @@ check_bench() { # with the build that has no sanitizers
     check_node tests/bench
 }
 
+# Several hosts, as network namespaces within one that is made here. Without root a user namespace gives the right to make
+# them; where the kernel keeps those from people, sudo does.
+check_ha() {
+    export_test_environment
+    export BOOKY_TEST_AS="${AS_ACCOUNT[*]}"
+    local -a within=(unshare --net) rights=+net_admin,+sys_admin
+    if [[ $EUID -ne 0 ]]; then within=(unshare --user --net --map-current-user --keep-caps); fi
+    if ! "${within[@]}" true && [[ $EUID -ne 0 ]]; then
+        within=(as_root unshare --net setpriv "--reuid=$EUID" "--regid=$(id -g)" --init-groups "--inh-caps=$rights" "--ambient-caps=$rights" env)
+        mapfile -t -O "${#within[@]}" within < <(env | grep -E '^(BOOKY_|srcdir=|PATH=|HOME=|[AU][SB]*SAN_OPTIONS=)')
+    fi
+    cd "$ROOT/tests/ha"
+    NO_COLOR=1 "${within[@]}" node --test --test-reporter=spec ./*.test.mjs
+}
+
 check_rate_published() { # from here on with the published rate limit, and without the page
     rm -rf "$RUN/page"
     RATE_LIMIT=published nginx_start
@@ -259,6 +274,7 @@ check_server() { # what needs a running server
         say "No npm packages: the tests of contract, client and demo page cannot run."
         FAILED=$((FAILED + 1))
     fi
+    step node "several hosts: failures under load" check_ha
     step one "nginx: published rate limit" check_rate_published
     step node "nginx: before the pool" check_node tests/nginx
     step one "nothing in the logs of pool and push process" check_pool_log

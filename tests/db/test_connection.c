@@ -251,7 +251,7 @@ static rc pull_from(peer *p, db *from, strbuf *out)
     return pull_run(c, &(pull_query){.since = "0000-01-01T00:00:00Z"});
 }
 
-START_TEST(a_replica_answers_only_what_the_client_may_have_seen)
+START_TEST(a_replica_answers_only_where_the_primary_stands)
 {
     peer *p = peer_new();
     strbuf out, whole;
@@ -271,7 +271,7 @@ START_TEST(a_replica_answers_only_what_the_client_may_have_seen)
     const struct {
         long long clock, epoch;
         bool behind;
-    } rows[] = {{clock, epoch, false}, {clock - 1, epoch, false}, {clock + 1, epoch, true}, {clock, epoch + 1, true}};
+    } rows[] = {{clock, epoch, false}, {clock - 1, epoch, true}, {clock + 1, epoch, true}, {clock, epoch + 1, true}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         db_require(replica, p->user, rows[i].clock, rows[i].epoch);
         ck_assert_int_eq(pull_from(p, replica, &out), rows[i].behind ? RC_UNAVAILABLE : RC_OK);
@@ -303,7 +303,7 @@ START_TEST(through_a_pooler_nothing_outlives_a_transaction)
     /* What other connections have as options, and what they have for the transaction anyway. */
     strbuf settings = STRBUF(p->a);
     for (int i = 0; i < PQnfields(set); i++) strbuf_printf(&settings, " %s", PQgetvalue(set, 0, i));
-    ck_assert_str_eq(settings.data, peer_printf(p, " %s booky 15s 1min off 0 off off off force_generic_plan", p->user));
+    ck_assert_str_eq(settings.data, peer_printf(p, " %s f booky 15s 1min off 0 off off off force_generic_plan", p->user));
     peer_post(p, books(p, 0, 3)); /* finds its tables and statements all the same */
     ck_assert_int_eq(json_array_size(json_object_get(peer_pull_all(p), "changes")), 3);
     peer_free(p);
@@ -321,7 +321,7 @@ Suite *suite_connection(void)
     tcase_add_test(t, a_statement_that_takes_too_long_is_cancelled_and_the_connection_stays);
     tcase_add_loop_test(t, a_pull_that_is_cut_off_does_not_look_whole_and_the_next_one_is, 0, 2);
     tcase_add_test(t, a_database_that_is_away_is_not_asked_all_the_time);
-    tcase_add_test(t, a_replica_answers_only_what_the_client_may_have_seen);
+    tcase_add_test(t, a_replica_answers_only_where_the_primary_stands);
     tcase_add_test(t, through_a_pooler_nothing_outlives_a_transaction);
     suite_add_tcase(s, t);
     return s;

@@ -1,0 +1,228 @@
+// The deployment of docs/scale.md, from the configuration files in docs/examples/scale: a front, two application hosts and
+// two database hosts. app1 speaks to PostgreSQL itself, app2 through the PgBouncer on each database host.
+import assert from 'node:assert/strict';
+import { chmodSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+
+import { request } from '../pool/fastcgi.mjs';
+import { Host, folder, makeNetworks, run, until } from './hosts.mjs';
+
+const state = process.env.BOOKY_TEST_STATE, root = process.env.srcdir;
+export const program = process.env.BOOKY_BIN;
+const bin = `/usr/lib/postgresql/${readFileSync(`${state}/pg/PG_VERSION`, 'utf8').trim()}/bin`;
+
+// A file that the account can read.
+function write(name, text) {
+  const file = `${folder}/${name}`;
+  writeFileSync(file, text);
+  chmodSync(file, 0o644);
+  return file;
+}
+
+// An example, with each [from, to] replaced; each must occur.
+function example(name, replacements) {
+  let text = readFileSync(`${root}/docs/examples/scale/${name}`, 'utf8');
+  for (const [from, to] of replacements) {
+    assert.ok(text.includes(from), `docs/examples/scale/${name} has no "${from}"`);
+    text = text.replaceAll(from, to);
+  }
+  return text;
+}
+
+export class Database {
+  constructor(name, address) {
+    Object.assign(this, { name, address, data: `${folder}/${name}`, sockets: `${folder}/${name}.sock` });
+    this.other = name === 'db1' ? 'db2' : 'db1';
+    this.host = new Host(name, { back: address });
+  }
+
+  // What both have before there is any data. The test's own settings make it small and quick.
+  configure() {
+    run('mkdir', this.sockets);
+    const settings = example('postgresql.conf', [["'*'", `'${this.address}'`], ["= 'db2'", `= '${this.other}'`], ["cluster_name = 'db1'", `cluster_name = '${this.name}'`]]);
+    this.config = write(`${this.name}.conf`, `${settings}
+unix_socket_directories = '${this.sockets}'
+hba_file = '${write('pg_hba.conf', `local all,replication all trust\n${example('pg_hba.conf', [['hostssl', 'host   '], ['scram-sha-256', 'trust']])}`)}'
+fsync = off
+shared_buffers = 32MB
+max_connections = 60
+client_connection_check_interval = 200ms
+`);
+    this.poolerConfig = write(`${this.name}.ini`, `${example('pgbouncer.ini', [['10.0.2.31', this.address], ['/var/run/postgresql', this.sockets],
+      ['scram-sha-256', 'any'], ['auth_file', ';auth_file'], ['dbname=booky', 'dbname=booky user=booky']])}\nunix_socket_dir = ${this.sockets}\n`);
+  }
+
+  create() {
+    run(`${bin}/initdb`, '-D', this.data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync');
+  }
+
+  // As docs/scale.md has it: a copy of the primary that goes on as its standby.
+  copy(primary) {
+    run(`${bin}/pg_basebackup`, '-D', this.data, '-X', 'stream', '-c', 'fast', '--no-sync', '-d', `host=${primary.sockets} user=replicator`);
+    this.follow(primary);
+  }
+
+  async start() {
+    this.process = this.host.start(this.name, `${bin}/postgres`, '-D', this.data, '-c', `config_file=${this.config}`);
+    await until(`${this.name} answers`, () => {
+      assert.ok(!this.process.gone, `${this.name} ended, see its log`);
+      try {
+        return this.sql('SELECT 1', 'postgres');
+      } catch {
+        return undefined;
+      }
+    });
+  }
+
+  // The host, all at once, as when the power fails; resolves when no process of the database is left.
+  async kill() {
+    this.process.signal('SIGKILL');
+    this.pooler.signal('SIGKILL');
+    await until(`all of ${this.name} is gone`, () => !readdirSync('/proc').some((pid) => {
+      try {
+        return readlinkSync(`/proc/${pid}/cwd`) === this.data;
+      } catch {
+        return false;
+      }
+    }));
+  }
+
+  // The steps of docs/scale.md. Its own standby is yet to come, so no commit may wait for one.
+  async promote() {
+    this.set('synchronous_standby_names', '');
+    run(`${bin}/pg_ctl`, 'promote', '-D', this.data, '-w');
+    await this.restartPooler();
+  }
+
+  // Makes what was a primary a standby of `primary`: what it has and the other one has not is undone.
+  rejoin(primary) {
+    run(`${bin}/pg_rewind`, '-D', this.data, '--no-sync', '--source-server', `host=${primary.sockets} user=rewinder dbname=postgres`);
+    this.follow(primary);
+  }
+
+  follow(primary) {
+    const line = `primary_conninfo = 'host=${primary.address} user=replicator application_name=${this.name}'`;
+    run('sh', '-c', `echo "${line}" >>'${this.data}/postgresql.auto.conf'`);
+    this.fence();
+  }
+
+  // With this file there it starts as a standby, whatever it was.
+  fence() {
+    run('touch', `${this.data}/standby.signal`);
+  }
+
+  set(name, value) {
+    run('psql', '-Xq', '-c', `ALTER SYSTEM SET ${name} = '${value}'`, '-c', 'SELECT pg_reload_conf()', '-o', '/dev/null', this.dsn('postgres', 'postgres'));
+  }
+
+  dsn(user = 'postgres', dbname = 'booky') {
+    return `host=${this.sockets} user=${user} dbname=${dbname}`;
+  }
+
+  sql(text, dbname) {
+    return run('psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-c', text, this.dsn('postgres', dbname)).trim();
+  }
+
+  // Whether the other one has all of it, synchronously or not.
+  followed(kind = 'sync') {
+    return this.sql(`SELECT 1 FROM pg_stat_replication WHERE state = 'streaming' AND sync_state = '${kind}'`) === '1';
+  }
+
+  // A pooler goes on telling what its database was when it first connected, also when that is a standby no more.
+  async restartPooler() {
+    await this.pooler?.stop('SIGTERM');
+    this.pooler = this.host.start(`${this.name}-pgbouncer`, 'pgbouncer', this.poolerConfig);
+  }
+}
+
+export class Application {
+  constructor(name, number, options) {
+    Object.assign(this, { name, address: `10.0.1.2${number}`, options });
+    this.host = new Host(name, { front: this.address, back: `10.0.2.2${number}` });
+  }
+
+  configure() {
+    const text = example('booky-sync.conf', [['10.0.1.21', this.address], ['workers = 16', 'workers = 3'], ['statement_timeout = 5000', 'statement_timeout = 2000'],
+      ['tcp_user_timeout=5000', 'tcp_user_timeout=2000'], ['password_file', ';password_file'],
+      ...(this.options.pooler ? [[';pooler', 'pooler'], ['dbname=booky', 'port=6432 dbname=booky']] : [])]);
+    this.status = `${folder}/${this.name}.sock`;
+    this.config = write(`${this.name}.conf`, `${text}\n[server]\nstatus_socket = ${this.status}\n[auth]\nkeys_dir = ${state}/keys.d\n`);
+  }
+
+  async start() {
+    this.process = this.host.start(this.name, program, 'serve', '--config', this.config);
+    await until(`${this.name} is ready`, async () => {
+      assert.ok(!this.process.gone, `${this.name} ended, see its log`);
+      return (await this.metrics().catch(() => '')).includes('booky_sync_db_up 1');
+    });
+  }
+
+  async kill() {
+    this.process.signal('SIGKILL', { group: true });
+    await this.process.ended;
+  }
+
+  async metrics() {
+    return (await request(this.status, { uri: '/metrics' })).text;
+  }
+
+  async metric(name) {
+    return Number((await this.metrics()).split('\n').find((line) => line.startsWith(`${name} `))?.split(' ')[1] ?? 0);
+  }
+}
+
+export class Front {
+  constructor() {
+    this.host = new Host('front', { front: '10.0.1.10' });
+    this.url = 'https://10.0.1.10:8443';
+  }
+
+  // `down`: addresses of hosts that get nothing.
+  configure(down = []) {
+    run('mkdir', '-p', `${folder}/nginx`);
+    run('ln', '-sfn', `${state}/inst/share/booky-sync/nginx/booky-sync`, `${folder}/nginx/booky-sync`);
+    const site = example('nginx-front.conf', [['listen 443', 'listen 10.0.1.10:8443'], ['/etc/ssl/private/booky-sync.crt', `${state}/tls/cert.pem`],
+      ['/etc/ssl/private/booky-sync.key', `${state}/tls/key.pem`], ['rate.conf;  ', 'rate-off.conf;  '], ['/var/log/nginx', `${folder}/nginx`],
+      ...down.map((address) => [`${address}:9000`, `${address}:9000 down`])]);
+    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${folder}/nginx/${kind};`).join('\n');
+    this.config = write('nginx/nginx.conf', `daemon off;\npid ${folder}/nginx/pid;\nerror_log ${folder}/nginx/error.log warn;\nevents {}\nhttp {\n${temporary}\n${site}}\n`);
+  }
+
+  start() {
+    this.process = this.host.start('front', 'nginx', '-p', `${folder}/nginx/`, '-e', `${folder}/nginx/error.log`, '-c', this.config);
+  }
+
+  reload(down) {
+    this.configure(down);
+    this.process.signal('SIGHUP');
+  }
+}
+
+// The whole of it, running; both databases replicate synchronously.
+export async function makeCluster() {
+  run('rm', '-rf', folder);
+  run('mkdir', '-p', '-m', '755', folder);
+  makeNetworks({ front: '10.0.1.1', back: '10.0.2.1' });
+  const db1 = new Database('db1', '10.0.2.31'), db2 = new Database('db2', '10.0.2.32');
+  const app1 = new Application('app1', 1, {}), app2 = new Application('app2', 2, { pooler: true });
+  const front = new Front(), parts = [front, app1, app2, db2, db1];
+  await Promise.all(parts.map(({ host }) => host.ready));
+  for (const part of parts) part.configure();
+
+  db1.create();
+  await db1.start();
+  db1.set('synchronous_standby_names', '');
+  for (const statement of ['CREATE ROLE replicator LOGIN REPLICATION', 'CREATE ROLE rewinder LOGIN SUPERUSER', 'CREATE ROLE booky_owner LOGIN CREATEROLE',
+    'CREATE DATABASE booky OWNER booky_owner'])
+    db1.sql(statement, 'postgres');
+  run('env', `BOOKY_DATABASE_ADMIN_DSN=${db1.dsn('booky_owner')}`, program, 'migrate', '--config', app1.config);
+  db1.sql('CREATE ROLE booky LOGIN IN ROLE booky_worker', 'postgres');
+  db2.copy(db1);
+  await db2.start();
+  db1.set('synchronous_standby_names', 'db2');
+  await until('db2 follows', () => db1.followed());
+
+  for (const db of [db1, db2]) await db.restartPooler();
+  await Promise.all([app1.start(), app2.start()]);
+  front.start();
+  return { front, app1, app2, db1, db2, parts };
+}
