@@ -95,6 +95,7 @@ client_connection_check_interval = 200ms
 
   // Makes what was a primary a standby of `primary`: what it has and the other one has not is undone.
   rejoin(primary) {
+    primary.sql('CHECKPOINT'); // before that pg_rewind does not see that it was promoted, and rewinds nothing
     run(`${bin}/pg_rewind`, '-D', this.data, '--no-sync', '--source-server', `host=${primary.sockets} user=rewinder dbname=postgres`);
     this.follow(primary);
   }

@@ -44,9 +44,10 @@ class Process {
 
   async stop(name = 'SIGTERM', options) {
     this.signal(name, options);
-    const end = await Promise.race([this.ended, sleep(15_000)]);
-    if (!end) this.signal('SIGKILL', { group: true });
-    return end ?? (await this.ended);
+    const impatient = setTimeout(() => this.signal('SIGKILL', { group: true }), 15_000);
+    const end = await this.ended;
+    clearTimeout(impatient);
+    return end;
   }
 }
 
