@@ -2,6 +2,7 @@
 // two database hosts. app1 speaks to PostgreSQL itself, app2 through the PgBouncer on each database host.
 import assert from 'node:assert/strict';
 import { chmodSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
 
 import { request } from '../pool/fastcgi.mjs';
 import { Host, folder, makeNetworks, run, until } from './hosts.mjs';
@@ -142,7 +143,7 @@ export class Application {
   }
 
   configure() {
-    const text = example('booky-sync.conf', [['10.0.1.21', this.address], ['workers = 16', 'workers = 3'], ['statement_timeout = 5000', 'statement_timeout = 2000'],
+    const text = example('booky-sync.conf', [['10.0.1.21', this.address], ['workers = 16', 'workers = 6'], ['statement_timeout = 5000', 'statement_timeout = 2000'],
       ['tcp_user_timeout=5000', 'tcp_user_timeout=2000'], ['password_file', ';password_file'],
       ...(this.options.pooler ? [[';pooler', 'pooler'], ['dbname=booky', 'port=6432 dbname=booky']] : [])]);
     this.status = `${folder}/${this.name}.sock`;
@@ -188,8 +189,14 @@ export class Front {
     this.config = write('nginx/nginx.conf', `daemon off;\npid ${folder}/nginx/pid;\nerror_log ${folder}/nginx/error.log warn;\nevents {}\nhttp {\n${temporary}\n${site}}\n`);
   }
 
-  start() {
+  async start() {
     this.process = this.host.start('front', 'nginx', '-p', `${folder}/nginx/`, '-e', `${folder}/nginx/error.log`, '-c', this.config);
+    await until('the front listens', () => new Promise((resolve) => {
+      const connection = net.connect(8443, '10.0.1.10', () => resolve(true));
+      connection.on('error', () => resolve(false));
+      connection.on('close', () => resolve(false));
+      setTimeout(() => connection.destroy(), 100);
+    }));
   }
 
   reload(down) {
@@ -224,6 +231,6 @@ export async function makeCluster() {
 
   for (const db of [db1, db2]) await db.restartPooler();
   await Promise.all([app1.start(), app2.start()]);
-  front.start();
+  await front.start();
   return { front, app1, app2, db1, db2, parts };
 }

@@ -7,7 +7,7 @@ import test, { after } from 'node:test';
 
 import { makeCluster, program } from './cluster.mjs';
 import { run, sleep, until } from './hosts.mjs';
-import { Load, compare } from './load.mjs';
+import { Load, User, compare } from './load.mjs';
 
 const cluster = await makeCluster();
 const { front, app1, app2, db1, db2, parts } = cluster;
@@ -90,7 +90,7 @@ fault('the poolers restart', async () => {
 
 fault('the replica is killed: commits wait, and one in doubt is not acknowledged before the replica has it', async () => {
   await db2.kill();
-  const user = load.users[0], id = randomUUID();
+  const user = new User(load), id = randomUUID(); // nobody else holds its clock
   const body = JSON.stringify({ operations: [{ id, type: 'create', entity: 'book', entityId: 'doubt', data: { title: 'In doubt', pageCount: 1 }, timestamp: new Date().toISOString() }] });
   const first = user.request('POST', '/api/sync/operations', body);
   await until('commits wait', () => db1.sql("SELECT 1 WHERE (SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep') > 1"));

@@ -16,8 +16,8 @@ const ca = readFileSync(process.env.BOOKY_TEST_CA);
 const stampOf = (cursor) => Number(Buffer.from(cursor, 'base64url').toString().split(' ')[2]);
 const ms = (instant) => new Date(instant).getTime();
 
-class User {
-  constructor(load, name) {
+export class User {
+  constructor(load, name = `ha-${randomUUID()}`) {
     Object.assign(this, { load, id: name, token: mint({ userId: name }), operations: [], acknowledged: new Map(), lastAck: Date.now(), stamp: 0 });
     this.agent = new https.Agent({ ca, keepAlive: true, servername: 'localhost' });
     this.startOver();
@@ -115,7 +115,7 @@ class User {
 export class Load {
   constructor(url, users = 5) {
     Object.assign(this, { url, running: true, failed: [], reads: 0, resyncs: 0, outage: 0 });
-    this.users = Array.from({ length: users }, () => new User(this, `ha-${randomUUID()}`));
+    this.users = Array.from({ length: users }, () => new User(this));
     this.done = Promise.all(this.users.flatMap((user) => [user.write(), user.read()]));
     this.done.catch((error) => (this.broken = error)); // told by progress() and stop()
   }
