@@ -33,6 +33,7 @@ struct db {
         char clock[24], epoch[24];
     } required; /* see db_require */
     bool behind;
+    bool enclosed; /* the round trip has a transaction block that nobody asked for, so that it is one snapshot */
     PGconn *conn; /* NULL: not connected */
     bool lost;
     rc failed;                 /* first error of the current round trip */
@@ -293,7 +294,11 @@ void db_send(db *d, sql_id id, const db_param *params)
     const char *values[16];
     int lengths[16], formats[16];
     if (d->count == 0) d->failed = RC_OK;
-    if (d->count == 0) d->behind = false;
+    if (d->count == 0) d->behind = d->enclosed = false;
+    if (d->count == 0 && id == SQL_IDENTIFY && d->required.user) {
+        db_send(d, SQL_BEGIN_READ, NULL);
+        d->enclosed = true;
+    }
     if (!d->conn) {
         fail(d, RC_UNAVAILABLE);
         return;
@@ -360,6 +365,7 @@ static PGresult *next_result(db *d, bool *ok)
 void db_flush(db *d)
 {
     if (!d->conn) return;
+    if (d->enclosed) db_send(d, SQL_COMMIT, NULL);
     int64_t patience_ms = d->manner->patience_ms ? d->manner->patience_ms : d->conf->statement_timeout + DEADLINE_MARGIN_MS;
     d->sent_us = clock_monotonic_us();
     d->deadline_us = d->sent_us + patience_ms * 1000;
@@ -488,6 +494,7 @@ static rc check_server(db *d, arena *a, const PGresult *identified)
 rc db_take(db *d, arena *a, PGresult **result)
 {
     rc code = take_one(d, a, result);
+    if (code == RC_OK && d->enclosed && d->taken == 1) code = take_one(d, a, result);
     return code == RC_OK && d->sent[d->taken - 1] == SQL_IDENTIFY ? check_server(d, a, *result) : code;
 }
 
