@@ -160,7 +160,7 @@ export class Application {
 
   async kill() {
     this.process.signal('SIGKILL', { group: true });
-    await this.process.ended;
+    await until(`all of ${this.name} is gone`, () => this.process.gone && !this.process.groupLives());
   }
 
   async metrics() {

@@ -42,6 +42,14 @@ class Process {
     if (!this.gone) process.kill(group ? -this.child.pid : this.child.pid, name);
   }
 
+  groupLives() {
+    try {
+      return process.kill(-this.child.pid, 0);
+    } catch {
+      return false;
+    }
+  }
+
   async stop(name = 'SIGTERM', options) {
     this.signal(name, options);
     const impatient = setTimeout(() => this.signal('SIGKILL', { group: true }), 15_000);
