@@ -143,14 +143,18 @@ export class Application {
   }
 
   configure() {
-    const text = example('booky-sync.conf', [['10.0.1.21', this.address], ['workers = 16', 'workers = 6'], ['statement_timeout = 5000', 'statement_timeout = 2000'],
-      ['tcp_user_timeout=5000', 'tcp_user_timeout=2000'], ['password_file', ';password_file'],
-      ...(this.options.pooler ? [[';pooler', 'pooler'], ['dbname=booky', 'port=6432 dbname=booky']] : [])]);
+    let text = example('booky-sync.conf', [['10.0.1.21', this.address], ['workers = 16', 'workers = 6'], ['statement_timeout = 5000', 'statement_timeout = 2000'],
+      ['tcp_user_timeout=5000', 'tcp_user_timeout=2000'], ['password_file', ';password_file']]);
+    if (this.options.pooler) {
+      const [pool, push] = text.split('[push]');
+      text = `${pool.replaceAll('dbname=booky', 'port=6432 dbname=booky').replace(';pooler', 'pooler')}[push]${push}`;
+    }
     this.status = `${folder}/${this.name}.sock`;
-    this.config = write(`${this.name}.conf`, `${text}\n[server]\nstatus_socket = ${this.status}\n[auth]\nkeys_dir = ${state}/keys.d\n`);
+    this.config = write(`${this.name}.conf`, `${text}\n[server]\nstatus_socket = ${this.status}\n[push]\npokes_socket = ${folder}/${this.name}-pokes.sock\n[auth]\nkeys_dir = ${state}/keys.d\n`);
   }
 
   async start() {
+    if (!this.push || this.push.gone) this.push = this.host.start(`${this.name}-push`, program, 'push', '--config', this.config);
     this.process = this.host.start(this.name, program, 'serve', '--config', this.config);
     await until(`${this.name} is ready`, async () => {
       assert.ok(!this.process.gone, `${this.name} ended, see its log`);
@@ -159,8 +163,9 @@ export class Application {
   }
 
   async kill() {
-    this.process.signal('SIGKILL', { group: true });
-    await until(`all of ${this.name} is gone`, () => this.process.gone && !this.process.groupLives());
+    const all = [this.process, this.push];
+    for (const one of all) one.signal('SIGKILL', { group: true });
+    await until(`all of ${this.name} is gone`, () => all.every((one) => one.gone && !one.groupLives()));
   }
 
   async metrics() {

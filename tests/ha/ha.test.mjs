@@ -53,6 +53,28 @@ chapter('reads are answered by the replica, and by the primary when it is behind
   assert.deepEqual(load.failed, []);
 });
 
+// Streams on both hosts hear of every write, whichever host it went to: again, after the primary has changed.
+async function pokes() {
+  const user = new User(load);
+  const streams = Array.from({ length: 4 }, () => user.stream());
+  try {
+    await until('all streams are open', () => streams.every(({ status }) => status === 200));
+    for (const app of [app1, app2]) assert.ok(app.host.connections(9001) > 0, `${app.name} holds none`);
+    const heard = () => streams.every(({ pokes }) => pokes.length > 0);
+    await until('all of them hear of a write', async () => { // a poke is no promise while the hosts find each other
+      for (const stream of streams) stream.pokes = [];
+      const body = { deviceId: 'writer', operations: [{ id: randomUUID(), type: 'create', entity: 'book', entityId: 'p', data: { title: 'P' }, timestamp: new Date().toISOString() }] };
+      await user.insist('POST', '/api/sync/operations', JSON.stringify(body));
+      for (let i = 0; i < 50 && !heard(); i++) await sleep(20);
+      return heard();
+    });
+  } finally {
+    for (const stream of streams) stream.close();
+  }
+}
+
+chapter('a write on one host is told to the streams of both', pokes);
+
 fault('an application host is killed and comes back', async () => {
   await app2.kill();
   await load.progress();
@@ -139,6 +161,8 @@ fault('the old primary comes back fenced: nobody writes to it, and it joins as t
   db2.set('synchronous_standby_names', 'db1');
   await until('db1 follows', () => db2.followed());
 });
+
+chapter('a write on one host is told to the streams of both, through the new primary', pokes);
 
 chapter('all that was acknowledged is there, once', async (t) => {
   await load.progress();

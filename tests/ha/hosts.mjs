@@ -86,6 +86,11 @@ export class Host {
     })();
   }
 
+  // The connections that its port holds.
+  connections(port) {
+    return command(...this.enter, 'ss', '-Htn', 'state', 'established', `sport = :${port}`).split('\n').length - 1;
+  }
+
   // Takes the cable out of one of its networks, or puts it in again.
   link(network, state) {
     command('ip', 'link', 'set', `${this.name}-${network}`, state);

@@ -53,6 +53,21 @@ export class User {
     });
   }
 
+  // An event stream: `pokes` holds the cursors that came.
+  stream() {
+    const stream = { pokes: [] };
+    const headers = { authorization: `Bearer ${this.token}`, accept: 'text/event-stream' };
+    const req = https.request(`${this.load.url}/api/sync/events?deviceId=${randomUUID()}`, { headers, ca, servername: 'localhost', agent: false }, (res) => {
+      stream.status = res.statusCode;
+      res.setEncoding('utf8').on('data', (text) => stream.pokes.push(...[...text.matchAll(/^data: ?(.*)$/gm)].map(([, data]) => JSON.parse(data).cursor)));
+      res.on('error', () => {});
+    });
+    req.on('error', () => {});
+    req.end();
+    stream.close = () => req.destroy();
+    return stream;
+  }
+
   // The same until it is answered by the application, or nobody wants to know any more; what failed is counted.
   async insist(method, path, body, wanted = () => true) {
     for (;;) {
