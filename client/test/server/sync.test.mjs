@@ -68,6 +68,7 @@ test('what was edited offline is sent when the network is back, and a late edit 
   await phone.queueOperation('book', 'b1', 'update', { title: 'early', notes: 'on the train' });
   assert.equal((await phone.sync()).ok, false);
   assert.equal(phone.getOnlineStatus(), false);
+  await new Promise((resolve) => setTimeout(resolve, 50)); // the phone's timestamps are a millisecond apart, and ahead of the clock
   await laptop.queueOperation('book', 'b1', 'create', { title: 'late' });
   await online(laptop);
   away = false;
