@@ -108,11 +108,9 @@ export function makePanel(device: Device, announce: (text: string) => void, chan
     const title = el('strong', {}), fields = el('span', { className: 'members' });
     const called = () => nameOf(conflict.entity, conflict.entityId, { ...conflict.serverData, ...conflict.localData, title: titles.get(conflict.entityId) });
     const decide = button('Decide', () =>
-      openConflict(service, conflict, called(), conflictPart.head, (how) => {
+      openConflict(service, conflict, called(), heading, (how) => {
         announce(`${name}: ${how} for ${called()}`);
         void look();
-        // The row will be gone in a moment, and the list finds another place for the focus; a hidden heading is none.
-        if (conflictPart.list.children.length < 2) heading.focus();
       }), { className: 'primary' });
     return {
       element: el('li', { className: 'decide' }, el('span', {}, title, fields), decide),
