@@ -1,10 +1,23 @@
-# The program booky-sync: the server and its administration.
-sbin_PROGRAMS += booky-sync
-booky_sync_SOURCES = \
+# What serves requests, as a library so that tests can run it in a process of their own.
+noinst_LIBRARIES += libserver.a
+libserver_a_SOURCES = \
 	fcgi-app/api_account.c \
 	fcgi-app/api_sync.c \
 	fcgi-app/auth.c fcgi-app/auth.h \
 	fcgi-app/board.c fcgi-app/board.h \
+	fcgi-app/listen.c fcgi-app/listen.h \
+	fcgi-app/metrics.c fcgi-app/metrics.h \
+	fcgi-app/pool.c fcgi-app/pool.h \
+	fcgi-app/reply.c fcgi-app/reply.h \
+	fcgi-app/report.c fcgi-app/report.h \
+	fcgi-app/request.c fcgi-app/request.h \
+	fcgi-app/route.c fcgi-app/route.h \
+	fcgi-app/worker.c fcgi-app/worker.h
+libserver_a_CPPFLAGS = $(AM_CPPFLAGS) -iquote $(srcdir)/fcgi-app $(FCGI_CFLAGS)
+
+# The program booky-sync: the server and its administration.
+sbin_PROGRAMS += booky-sync
+booky_sync_SOURCES = \
 	fcgi-app/cmd.c fcgi-app/cmd.h \
 	fcgi-app/cmd_check_config.c \
 	fcgi-app/cmd_conflicts.c \
@@ -32,3 +45,6 @@ booky_sync_SOURCES = \
 	fcgi-app/worker.c fcgi-app/worker.h
 booky_sync_CPPFLAGS = $(AM_CPPFLAGS) -iquote $(srcdir)/fcgi-app $(FCGI_CFLAGS) $(WEBSOCKETS_CFLAGS)
 booky_sync_LDADD = libbooky.a $(FCGI_LIBS) $(WEBSOCKETS_LIBS) $(EV_LIBS) $(BOOKY_LIBS) -lm
+	fcgi-app/main.c
+booky_sync_CPPFLAGS = $(libserver_a_CPPFLAGS)
+booky_sync_LDADD = libserver.a libbooky.a $(FCGI_LIBS) $(BOOKY_LIBS) -lm

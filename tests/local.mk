@@ -66,6 +66,31 @@ bench_files = \
 	tests/bench/table.mjs \
 	tests/bench/workloads.mjs \
 	tests/bench/wrk.lua
+# Fuzz targets, built by `make fuzzers LIB_FUZZING_ENGINE=-fsanitize=fuzzer` where CC is clang and CFLAGS have
+# -fsanitize=fuzzer-no-link; `./dev fuzz` does that.
+fuzzers = \
+	tests/fuzz/fuzz_body \
+	tests/fuzz/fuzz_conf \
+	tests/fuzz/fuzz_fcgi \
+	tests/fuzz/fuzz_gzip \
+	tests/fuzz/fuzz_json \
+	tests/fuzz/fuzz_merge \
+	tests/fuzz/fuzz_query \
+	tests/fuzz/fuzz_text \
+	tests/fuzz/fuzz_token
+EXTRA_PROGRAMS += $(fuzzers)
+fuzzers: $(fuzzers)
+.PHONY: fuzzers
+tests_fuzz_fuzz_body_SOURCES = tests/fuzz/fuzz_body.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_fcgi_SOURCES = tests/fuzz/fuzz_fcgi.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_gzip_SOURCES = tests/fuzz/fuzz_gzip.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_json_SOURCES = tests/fuzz/fuzz_json.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_merge_SOURCES = tests/fuzz/fuzz_merge.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_query_SOURCES = tests/fuzz/fuzz_query.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_text_SOURCES = tests/fuzz/fuzz_text.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_token_SOURCES = tests/fuzz/fuzz_token.c tests/fuzz/fuzz.h
+LDADD = libserver.a libbooky.a $(FCGI_LIBS) $(BOOKY_LIBS) -lm $(LIB_FUZZING_ENGINE)
 
 # Tests over HTTP need a server; `./dev check` starts one.
 contract_files = \
