@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <fcgiapp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -33,16 +34,16 @@ rc request_fail(request *r, rc code, const char *fmt, ...)
 }
 
 /* The client's or the proxy's id when it is a harmless word, else a new one. */
-static const char *read_id(request *r)
+static void read_id(request *r)
 {
     const char *given = request_header(r, "HTTP_X_REQUEST_ID");
     size_t len = given ? strlen(given) : 0;
     bool word = len >= 8 && len <= REQUEST_ID_MAX;
     for (size_t i = 0; word && i < len; i++) word = isalnum((unsigned char)given[i]) || given[i] == '-' || given[i] == '_';
-    if (word) return given;
     uint64_t random[2] = {0};
-    if (getrandom(random, sizeof random, 0) < 0) random[0] = (uint64_t)clock_monotonic_us();
-    return arena_printf(r->a, "%016llx%016llx", (unsigned long long)random[0], (unsigned long long)random[1]);
+    if (!word && getrandom(random, sizeof random, 0) < 0) random[0] = (uint64_t)clock_monotonic_us();
+    if (word) memcpy(r->id, given, len + 1);
+    else snprintf(r->id, sizeof r->id, "%016llx%016llx", (unsigned long long)random[0], (unsigned long long)random[1]);
 }
 
 /* Undoes percent-encoding once; NULL when it is broken or hides a NUL. A plus stays a plus: instants have them. */
@@ -89,7 +90,7 @@ static rc read_query(request *r, const char *text)
 rc request_read(request *r)
 {
     const char *uri = request_header(r, "REQUEST_URI"), *method = request_header(r, "REQUEST_METHOD");
-    r->id = read_id(r);
+    read_id(r);
     r->method = method ? method : "";
     if (!uri) uri = "";
     size_t len = strcspn(uri, "?#");
@@ -153,7 +154,7 @@ static rc inflate_gzip(request *r, const strbuf *in, strbuf *out)
     unsigned char piece[16 * 1024];
     size_t limit = body_limit(r);
     z_stream *z = arena_alloc(r->a, sizeof *z);
-    if (inflateInit2(z, GZIP) != Z_OK) return RC_FAILED;
+    if (inflateInit2(z, GZIP) != Z_OK) arena_exhausted(r->a);
     arena_defer(r->a, release_inflate, z);
     z->next_in = (unsigned char *)in->data;
     z->avail_in = (unsigned)in->len;
@@ -163,6 +164,7 @@ static rc inflate_gzip(request *r, const strbuf *in, strbuf *out)
         z->next_out = piece;
         z->avail_out = sizeof piece;
         status = inflate(z, Z_NO_FLUSH);
+        if (status == Z_MEM_ERROR) arena_exhausted(r->a);
         if (status != Z_OK && status != Z_STREAM_END) return request_fail(r, RC_VALIDATION, "the body is not valid gzip");
         size_t n = sizeof piece - z->avail_out;
         if (out->len + n > limit) return too_large(r);

@@ -20,7 +20,7 @@ typedef struct request {
     db *replica; /* for large reads; NULL: none */
     struct FCGX_Request *fcgi;
 
-    const char *id; /* X-Request-Id */
+    char id[REQUEST_ID_MAX + 1]; /* X-Request-Id; not in the arena, for it outlives that when memory runs out */
     const char *method;
     const char *path; /* decoded, without the query; NULL when it cannot be decoded */
     struct {

@@ -182,24 +182,34 @@ static void run_stage(request *r, const struct stage *stage)
     r->slow_stage_us = us;
 }
 
+/* Memory ran out. Gives back what the request took, so that there is some for the answer. */
+static void forget(request *r)
+{
+    bool committing = r->call.committing;
+    arena_reset(r->a);
+    r->path = r->user = r->argument = r->allow = r->body = r->rate_headers = NULL;
+    r->query_count = 0;
+    r->call = (call){.committing = committing};
+    r->reply = STRBUF(r->a);
+    r->code = committing ? RC_UNAVAILABLE : RC_FAILED;
+}
+
 static void request_process(request *r, board_slot *slot)
 {
     jmp_buf no_memory;
     volatile int at = 0; /* where to go on when memory ran out */
     if (setjmp(no_memory) != 0) {
-        log_event(LOG_LEVEL_ERROR, "memory", "%s: out of memory in stage %s", r->id ? r->id : "-", stages[at].name);
+        log_event(LOG_LEVEL_ERROR, "memory", "%s: out of memory in stage %s", r->id, stages[at].name);
         db_drop(r->db); /* it may be in the middle of a pipeline */
         if (r->replica) db_drop(r->replica);
-        r->call.message = NULL;
-        r->call.details = (strbuf){0};
-        r->code = r->call.committing ? RC_UNAVAILABLE : RC_FAILED;
+        forget(r);
         at++;
     }
     arena_guard(r->a, &no_memory);
     for (; at < STAGES; at++) {
         atomic_store(&slot->stage, at);
         if (r->code == RC_OK || stages[at].always) run_stage(r, &stages[at]);
-        if (r->id && !*slot->request_id) strncpy(slot->request_id, r->id, BOARD_ID - 1);
+        if (!*slot->request_id) strncpy(slot->request_id, r->id, BOARD_ID - 1);
         if (r->route) atomic_store(&slot->endpoint, (int32_t)(r->route - routes));
     }
     arena_guard(r->a, NULL);

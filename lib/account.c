@@ -85,7 +85,7 @@ enum { PARTS = sizeof parts / sizeof *parts };
 
 static rc stream_rows(call *c, strbuf *out, const char *const *columns, bool single)
 {
-    PGresult *row;
+    const PGresult *row;
     rc code;
     bool first = true;
     while ((code = db_next_row(c->db, &row)) == RC_OK && row) {
@@ -93,7 +93,6 @@ static rc stream_rows(call *c, strbuf *out, const char *const *columns, bool sin
         first = false;
         if (columns[0]) write_columns(row, columns, out);
         else write_entity(row, out);
-        PQclear(row);
         if (out->len < FLUSH_BYTES) continue;
         c->write(c->to, out->data, out->len);
         out->len = 1; /* what is left tells json_write_name that something stands before */

@@ -43,17 +43,10 @@ struct arena {
     jmp_buf *guard;
 };
 
-static void out_of_memory(arena *a)
+void arena_exhausted(arena *a)
 {
     if (!a->guard) abort();
     longjmp(*a->guard, 1);
-}
-
-arena *arena_new(void)
-{
-    arena *a = calloc(1, sizeof *a);
-    if (!a) abort();
-    return a;
 }
 
 void arena_guard(arena *a, jmp_buf *point)
@@ -69,7 +62,7 @@ static void release_child(void *child)
 arena *arena_child(arena *parent)
 {
     arena *child = calloc(1, sizeof *child);
-    if (!child) out_of_memory(parent);
+    if (!child) arena_exhausted(parent);
     child->guard = parent->guard;
     arena_defer(parent, release_child, child);
     return child;
@@ -78,10 +71,25 @@ arena *arena_child(arena *parent)
 static block *block_new(arena *a, block **list, size_t size)
 {
     block *b = size > SIZE_MAX - sizeof *b ? NULL : malloc(sizeof *b + size);
-    if (!b) out_of_memory(a);
+    if (!b) arena_exhausted(a);
     *b = (block){.next = *list, .size = size};
     if (*list) (*list)->prev = b;
     return *list = b;
+}
+
+static block *shared_new(arena *a)
+{
+    block *b = block_new(a, &a->shared, BLOCK);
+    ASAN_POISON_MEMORY_REGION(b->data, b->size);
+    return b;
+}
+
+arena *arena_new(void)
+{
+    arena *a = calloc(1, sizeof *a);
+    if (!a) abort();
+    shared_new(a);
+    return a;
 }
 
 static void *large_alloc(arena *a, size_t size)
@@ -94,15 +102,12 @@ static void *large_alloc(arena *a, size_t size)
 
 void *arena_alloc(arena *a, size_t size)
 {
-    if (size > SIZE_MAX / 2) out_of_memory(a);
+    if (size > SIZE_MAX / 2) arena_exhausted(a);
     size = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     if (size == 0) size = ALIGN;
     if (size > LARGE) return large_alloc(a, size);
     block *b = a->shared;
-    if (!b || b->size - b->used < size) {
-        b = block_new(a, &a->shared, BLOCK);
-        ASAN_POISON_MEMORY_REGION(b->data, b->size);
-    }
+    if (!b || b->size - b->used < size) b = shared_new(a);
     void *p = b->data + b->used;
     b->used += size;
     ASAN_UNPOISON_MEMORY_REGION(p, size);
@@ -116,7 +121,7 @@ void *arena_grow(arena *a, void *old, size_t old_size, size_t size)
         block *b = (block *)((char *)old - offsetof(block, data));
         size_t rounded = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
         block *grown = size > SIZE_MAX / 2 ? NULL : realloc(b, sizeof *b + rounded);
-        if (!grown) out_of_memory(a);
+        if (!grown) arena_exhausted(a);
         if (grown->prev)
             grown->prev->next = grown;
         else

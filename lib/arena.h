@@ -3,8 +3,8 @@
  * that join it with arena_defer on the line after they were made. So request code never frees, needs no goto, and
  * an early return is always safe.
  *
- * Allocation never returns NULL. When memory runs out, or the arena's limit is reached, the arena unwinds to the
- * point set by arena_guard, the request is answered with an error, and arena_reset releases what was built.
+ * Allocation never returns NULL. When memory runs out the arena unwinds to the point set by arena_guard, and arena_reset
+ * releases what was built; the first block stays, so that there is memory to answer the request with an error.
  * Rejected: checking every allocation (hundreds of branches that no test reaches) and talloc (no unwinding).
  */
 #ifndef BOOKY_ARENA_H
@@ -16,7 +16,7 @@
 
 typedef struct arena arena;
 
-/* Returns a new arena; aborts when there is no memory even for that. Release with arena_free. */
+/* Returns a new arena with its first block; aborts when there is no memory even for that. Release with arena_free. */
 arena *arena_new(void);
 
 /* Runs the deferred releases, newest first, and takes back all memory. The arena can be used again. */
@@ -30,6 +30,9 @@ arena *arena_child(arena *parent);
 
 /* Sets where an allocation that cannot be satisfied unwinds to; NULL: abort the process. The caller owns `point`. */
 void arena_guard(arena *a, jmp_buf *point);
+
+/* Unwinds as when an allocation cannot be satisfied: for a library that had no memory. */
+void arena_exhausted(arena *a) __attribute__((noreturn));
 
 /* Returns `size` zeroed bytes, aligned for any object; lives until arena_reset. */
 void *arena_alloc(arena *a, size_t size);

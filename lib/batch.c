@@ -119,7 +119,7 @@ static rc load(batch *b)
     b->epoch = db_column_int(clock, 0, 2, 0);
     b->ledger_rows = ledger;
     for (int i = 0; i < PQntuples(ledger); i++)
-        json_object_set_new(b->ledger, db_column(ledger, i, 0), json_integer(i));
+        json_put(c->a, b->ledger, db_column(ledger, i, 0), json_integer(i));
     entity_load(&b->r.entities, entities);
     return RC_OK;
 }
@@ -161,7 +161,7 @@ static void decide(batch *b, size_t i)
     }
     resolve_operation(&b->r, op, i, b->paths[i], out);
     if (out->status == OUTCOME_FAILED) return; /* not remembered: a corrected operation may come under the same id */
-    json_object_set_new(b->first, op->id, json_integer((json_int_t)i));
+    json_put(b->c->a, b->first, op->id, json_integer((json_int_t)i));
     b->recorded++;
 }
 

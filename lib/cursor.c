@@ -40,7 +40,9 @@ const char *cursor_unwrap(arena *a, const char *cursor)
     int n = EVP_DecodeBlock((unsigned char *)out, (const unsigned char *)in, (int)padded);
     if (n < 0) return NULL;
     out[(size_t)n - (padded - len)] = '\0';
+    errno = 0;
     json_t *valid = json_string(out);
+    if (!valid && errno == ENOMEM) arena_exhausted(a);
     json_decref(valid);
     return valid && strcmp(cursor_wrap(a, out), cursor) == 0 ? out : NULL;
 }

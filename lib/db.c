@@ -41,6 +41,7 @@ struct db {
     int count, taken;
     bool synced;   /* the sync was sent and its result not yet taken */
     bool streaming; /* the statement at `taken` is being read row by row */
+    PGresult *row;  /* the last one */
     int64_t deadline_us;
     int64_t retry_at_us, backoff_ms;
     uint64_t round_trips, connects;
@@ -172,7 +173,9 @@ void db_free(db *d)
 void db_drop(db *d)
 {
     if (d->conn) PQfinish(d->conn);
+    PQclear(d->row);
     d->conn = NULL;
+    d->row = NULL;
     d->lost = true;
     d->count = d->taken = 0;
     d->synced = d->streaming = false;
@@ -350,12 +353,21 @@ static bool wait_socket(db *d)
     return !(p.revents & (POLLIN | POLLERR | POLLHUP)) || PQconsumeInput(d->conn) == 1;
 }
 
+/* Whether there is nothing to take yet. When libpq has no memory for a result it can drop it and wait for another one, which
+ * never comes: *ok is false then. */
+static bool is_busy(db *d, bool *ok)
+{
+    errno = 0;
+    bool busy = PQisBusy(d->conn);
+    *ok = !busy || errno != ENOMEM;
+    return busy;
+}
+
 /* The next PGresult, or NULL at the end of a statement. *ok is false when the connection broke. */
 static PGresult *next_result(db *d, bool *ok)
 {
-    *ok = true;
-    while (PQisBusy(d->conn)) {
-        if (wait_socket(d)) continue;
+    while (is_busy(d, ok)) {
+        if (*ok && wait_socket(d)) continue;
         *ok = false;
         return NULL;
     }
@@ -389,7 +401,7 @@ static rc result_failed(db *d, sql_id id, const PGresult *r)
 {
     const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
     const char *message = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
-    rc code = rc_of_sqlstate(state);
+    rc code = state ? rc_of_sqlstate(state) : RC_UNAVAILABLE;
     log_begin(code == RC_FAILED ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "database");
     log_str("statement", sql_statements[id].name);
     log_str("sqlstate", state);
@@ -398,6 +410,9 @@ static rc result_failed(db *d, sql_id id, const PGresult *r)
     fail(d, code);
     /* A standby after a failover, or a server that is going down: another connection may find the primary. */
     if (state && (strcmp(state, "25006") == 0 || strncmp(state, "57P", 3) == 0)) d->lost = true;
+    /* Without a state the fault is libpq's own: the connection broke, or there was no memory for a result. What the server
+     * has done is not known, and the results that follow may not come either. */
+    if (!state) db_drop(d);
     return d->failed;
 }
 
@@ -498,10 +513,11 @@ rc db_take(db *d, arena *a, PGresult **result)
     return code == RC_OK && d->sent[d->taken - 1] == SQL_IDENTIFY ? check_server(d, a, *result) : code;
 }
 
-rc db_next_row(db *d, PGresult **row)
+rc db_next_row(db *d, const PGresult **row)
 {
     bool ok;
-    *row = NULL;
+    PQclear(d->row);
+    *row = d->row = NULL;
     if (!d->conn || d->taken >= d->count) {
         fail(d, RC_UNAVAILABLE);
         return d->failed;
@@ -514,7 +530,7 @@ rc db_next_row(db *d, PGresult **row)
         return d->failed;
     }
     if (PQresultStatus(r) == PGRES_SINGLE_TUPLE) {
-        *row = r;
+        *row = d->row = r;
         return RC_OK;
     }
     sql_id id = d->sent[d->taken++];

@@ -79,8 +79,9 @@ void db_flush(db *d);
 /* The result of the next statement in order, checked against what the statement expects; it joins the arena. */
 rc db_take(db *d, arena *a, PGresult **result);
 
-/* The rows of the next statement one at a time: RC_OK with *row set, or RC_OK with NULL behind the last. */
-rc db_next_row(db *d, PGresult **row);
+/* The rows of the next statement one at a time: RC_OK with *row set, or RC_OK with NULL behind the last. A row lives until
+ * the next call. */
+rc db_next_row(db *d, const PGresult **row);
 
 /* Takes what is left up to the sync. Returns RC_OK, or the first error of the round trip. */
 rc db_finish(db *d);

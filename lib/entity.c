@@ -30,7 +30,7 @@ entity *entity_get(entity_set *set, const kind *k, const char *id)
                   .created_at = MERGE_NEVER,
                   .updated_at = MERGE_NEVER,
                   .superseded_at = MERGE_NEVER};
-    json_object_set_new(set->index, name, json_integer((json_int_t)set->count));
+    json_put(set->a, set->index, name, json_integer((json_int_t)set->count));
     set->list[set->count++] = e;
     return e;
 }
@@ -40,9 +40,7 @@ enum { KIND, ID, STATUS, CREATED, UPDATED, EDITED, DELETED, SUPERSEDED, BASE, KE
 static const json_t *column_json(arena *a, const PGresult *rows, int row, int column)
 {
     const char *text = db_column(rows, row, column);
-    json_t *value = text ? json_loads(text, 0, NULL) : NULL;
-    if (value) arena_defer(a, json_release, value);
-    return value;
+    return text ? json_parse(a, text, strlen(text), NULL) : NULL;
 }
 
 void entity_load(entity_set *set, const PGresult *rows)

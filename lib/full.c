@@ -97,7 +97,7 @@ static bool check_item(full *f, arena *scratch, item *one, json_fault *fault)
     const char *name = arena_printf(scratch, "%s %s", one->kind->name, one->id);
     if (json_object_get(f->ids, name))
         refuse_item(f, arena_printf(scratch, "%s.id", one->path), RC_VALIDATION, "occurs twice");
-    json_object_set_new(f->ids, name, json_true());
+    json_put(c->a, f->ids, name, json_true());
     return true;
 }
 
@@ -448,7 +448,7 @@ rc full_restore(call *c, const char *id, strbuf *reply)
         item one = {.kind = kind_find(db_column(ids, i, 0)), .id = db_column(ids, i, 1), .path = "snapshot"};
         if (!one.kind) return RC_FAILED;
         add_item(&f, &one);
-        json_object_set_new(f.ids, arena_printf(c->a, "%s %s", one.kind->name, one.id), json_true());
+        json_put(c->a, f.ids, arena_printf(c->a, "%s %s", one.kind->name, one.id), json_true());
     }
     code = run(&f);
     if (code == RC_OK) write_reply(&f, reply);

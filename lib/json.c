@@ -1,5 +1,6 @@
 #include "json.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,9 +168,23 @@ void json_release(void *value)
 json_t *json_new_object(arena *a)
 {
     json_t *object = json_object();
-    if (!object) abort();
+    if (!object) arena_exhausted(a);
     arena_defer(a, json_release, object);
     return object;
+}
+
+void json_put(arena *a, json_t *object, const char *key, json_t *value)
+{
+    if (json_object_set_new_nocheck(object, key, value) != 0) arena_exhausted(a);
+}
+
+json_t *json_parse(arena *a, const char *text, size_t len, json_error_t *error)
+{
+    errno = 0;
+    json_t *value = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, error);
+    if (!value && errno == ENOMEM) arena_exhausted(a); /* Jansson may call it a fault of the text */
+    if (value) arena_defer(a, json_release, value);
+    return value;
 }
 
 json_t *json_read(arena *a, const char *text, size_t len, size_t depth, json_fault *fault)
@@ -181,12 +196,11 @@ json_t *json_read(arena *a, const char *text, size_t len, size_t depth, json_fau
         fault->message = arena_printf(a, "not JSON at byte %zu", (size_t)(nul - text));
         return NULL;
     }
-    json_t *value = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    json_t *value = json_parse(a, text, len, &error);
     if (!value) {
         explain(a, text, len, &error, fault);
         return NULL;
     }
-    arena_defer(a, json_release, value);
     if (json_within_depth(value, depth)) return value;
     *fault = (json_fault){JSON_FAULT_UNKEEPABLE, "", arena_printf(a, "nested deeper than %zu levels", depth)};
     return NULL;
@@ -231,7 +245,7 @@ bool json_split(arena *a, char type, const char *text, size_t len, size_t max, j
                 return false;
             }
             part.key = json_string_value(key);
-            if (json_object_set(names, part.key, key) != 0) abort();
+            json_put(a, names, part.key, json_incref(key));
             at = skip_space(text, len, end);
             if (at == len || text[at] != ':') return broken(fault, a, at);
             at = skip_space(text, len, at + 1);

@@ -36,8 +36,15 @@ typedef struct json_fault {
  * Returns NULL and fills *fault when it cannot be parsed or kept. */
 json_t *json_read(arena *a, const char *text, size_t len, size_t depth, json_fault *fault);
 
+/* Parses what is known to be JSON, or need not be explained when it is not: NULL then. The value belongs to the arena;
+ * `error` may be NULL. */
+json_t *json_parse(arena *a, const char *text, size_t len, json_error_t *error);
+
 /* An empty object that belongs to the arena; also the hash table of this house (Jansson's keys are seeded). */
 json_t *json_new_object(arena *a);
+
+/* object[key] = value, which is taken over; unwinds when there is no memory (or `value` is NULL, which says the same). */
+void json_put(arena *a, json_t *object, const char *key, json_t *value);
 
 /* json_decref, for arena_defer. */
 void json_release(void *value);

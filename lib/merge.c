@@ -55,7 +55,7 @@ static void index_build(arena *a, node *n)
 {
     n->index = json_new_object(a);
     for (size_t i = 0; i < n->count; i++)
-        json_object_set_new_nocheck(n->index, n->children[i]->key, json_integer((json_int_t)i));
+        json_put(a, n->index, n->children[i]->key, json_integer((json_int_t)i));
 }
 
 static node *node_child(arena *a, node *n, const char *key)
@@ -77,7 +77,7 @@ static void node_attach(arena *a, node *n, node *child)
         n->children = arena_grow(a, n->children, n->room * sizeof *n->children, room * sizeof *n->children);
         n->room = room;
     }
-    if (n->index) json_object_set_new_nocheck(n->index, child->key, json_integer((json_int_t)n->count));
+    if (n->index) json_put(a, n->index, child->key, json_integer((json_int_t)n->count));
     n->children[n->count++] = child;
 }
 

@@ -145,7 +145,7 @@ static void hash(reader *r)
     strbuf asked = STRBUF(r->a);
     strbuf_printf(&asked, "%s %s %s ", op->type_name, op->kind->name, op->stored_id);
     json_write_sorted(&asked, op->data);
-    if (EVP_Digest(asked.data, asked.len, op->hash, NULL, EVP_sha256(), NULL) != 1) abort();
+    if (EVP_Digest(asked.data, asked.len, op->hash, NULL, EVP_sha256(), NULL) != 1) arena_exhausted(r->a); /* nothing else can be wrong */
     uint64_t at = htobe64((uint64_t)op->at);
     memcpy(op->hash + 32, &at, sizeof at);
 }

@@ -124,7 +124,7 @@ static void write_change(const PGresult *row, strbuf *out)
 static rc stream(call *c, const pull_query *q, position p, const clock_row *clock, int64_t limit)
 {
     strbuf out = STRBUF(c->a);
-    PGresult *row;
+    const PGresult *row;
     int64_t count = 0;
     bool more = false;
     rc code;
@@ -141,7 +141,6 @@ static rc stream(call *c, const pull_query *q, position p, const clock_row *cloc
             p.kind = kind_find(db_column(row, 0, KIND))->name;
             p.id = arena_strdup(c->a, db_column(row, 0, ID));
         }
-        PQclear(row);
         if (out.len < FLUSH_BYTES) continue;
         c->write(c->to, out.data, out.len);
         out.len = 0;

@@ -29,7 +29,7 @@ const db_param *resolve_read_params(arena *a, const char *user, const operation 
         if (op->failed != RC_OK) continue;
         const char *name = arena_printf(a, "%s %s", op->kind->name, op->stored_id);
         if (!json_object_get(named, name)) {
-            json_object_set_new(named, name, json_true());
+            json_put(a, named, name, json_true());
             db_array_text(&x[KINDS], op->kind->name);
             db_array_text(&x[IDS], op->stored_id);
         }

@@ -311,8 +311,7 @@ static const char *split(arena *a, const char *token, size_t len, parts *p)
 
 static json_t *parse_object(arena *a, bytes text)
 {
-    json_t *value = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
-    if (value) arena_defer(a, json_release, value);
+    json_t *value = json_parse(a, (const char *)text.data, text.len, NULL);
     return json_is_object(value) ? value : NULL;
 }
 
@@ -353,11 +352,12 @@ static bool signed_libjwt(const token_key *key, const char *token)
 static bool ecdsa_to_der(arena *a, bytes *signature)
 {
     if (signature->len != 2 * DIGEST) return false;
-    ECDSA_SIG *pair = must(ECDSA_SIG_new());
-    ECDSA_SIG_set0(pair, must(BN_bin2bn(signature->data, DIGEST, NULL)),
-                   must(BN_bin2bn(signature->data + DIGEST, DIGEST, NULL)));
     unsigned char der[2 * DIGEST + 16], *end = der; /* at most 72 bytes */
-    int len = i2d_ECDSA_SIG(pair, &end);
+    BIGNUM *r = BN_bin2bn(signature->data, DIGEST, NULL), *s = BN_bin2bn(signature->data + DIGEST, DIGEST, NULL);
+    ECDSA_SIG *pair = ECDSA_SIG_new();
+    bool owned = pair && r && s && ECDSA_SIG_set0(pair, r, s) == 1;
+    int len = owned ? i2d_ECDSA_SIG(pair, &end) : 0;
+    if (!owned) BN_free(r), BN_free(s);
     ECDSA_SIG_free(pair);
     if (len <= 0) return false;
     *signature = (bytes){(unsigned char *)arena_strndup(a, (const char *)der, (size_t)len), (size_t)len};
@@ -385,9 +385,11 @@ static bool signed_openssl(arena *a, const token_key *key, const char *token, si
 static const char *check_signature(arena *a, const token_key *key, const char *token, size_t len, const parts *p)
 {
     const char *type = json_string_value(json_object_get(p->header, "typ"));
+    errno = 0;
     bool ok = type && strcasecmp(type, "at+jwt") == 0 ? signed_openssl(a, key, token, p->signed_len, p->signature)
                                                       : signed_libjwt(key, arena_strndup(a, token, len));
     ERR_clear_error(); /* what OpenSSL noted on the way must not be found by the next one that asks, such as libpq */
+    if (!ok && errno == ENOMEM) arena_exhausted(a); /* neither library tells that from a bad signature */
     return ok ? NULL : "token signature is not valid";
 }
 
@@ -515,7 +517,7 @@ static const char *find_identity(const token_keys *k, arena *a, const char *toke
     verified fresh = {.at = now_ms};
     const char *why;
     if (len > TOKEN_MAX) return "token is longer than 8192 bytes";
-    if (!EVP_Digest(token, len, fresh.digest, NULL, k->sha256, NULL)) abort();
+    if (!EVP_Digest(token, len, fresh.digest, NULL, k->sha256, NULL)) arena_exhausted(a);
     verified *slot = &k->cache[(fresh.digest[0] << 8 | fresh.digest[1]) % CACHE];
     if (is_remembered(slot, fresh.digest, now_ms)) {
         if ((why = check_times(k, slot, now_ms))) return why;

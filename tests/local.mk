@@ -66,6 +66,18 @@ bench_files = \
 	tests/bench/table.mjs \
 	tests/bench/workloads.mjs \
 	tests/bench/wrk.lua
+# Memory that runs out during a request: needs the same, and the sanitizers to see leaks.
+if HAVE_CHECK
+check_PROGRAMS += tests/memory/memtest
+endif
+tests_memory_memtest_SOURCES = \
+	tests/memory/fail.c tests/memory/fail.h \
+	tests/memory/main.c \
+	tests/db/harness.c
+tests_memory_memtest_CPPFLAGS = $(libserver_a_CPPFLAGS) $(CHECK_CFLAGS)
+tests_memory_memtest_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=FCGX_Accept_r -Wl,--wrap=FCGX_Finish_r
+tests_memory_memtest_LDADD = libserver.a libbooky.a $(FCGI_LIBS) $(CHECK_LIBS) $(BOOKY_LIBS) -lm
+
 # Fuzz targets, built by `make fuzzers LIB_FUZZING_ENGINE=-fsanitize=fuzzer` where CC is clang and CFLAGS have
 # -fsanitize=fuzzer-no-link; `./dev fuzz` does that.
 fuzzers = \
