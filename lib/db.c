@@ -558,7 +558,7 @@ static void roll_back(db *d)
 
 rc db_finish(db *d)
 {
-    bool ok = true, ended = false;
+    bool ok = true, ended = false, pause = false; /* a NULL ends each statement; a second one says that no more will come */
     while (d->conn && d->synced && !ended) {
         PGresult *r = next_result(d, &ok);
         if (!ok) {
@@ -566,9 +566,11 @@ rc db_finish(db *d)
             break;
         }
         if (!r) {
-            if (PQstatus(d->conn) != CONNECTION_OK) fail_lost(d, "waiting");
+            if (pause || PQstatus(d->conn) != CONNECTION_OK) fail_lost(d, "waiting");
+            pause = true;
             continue;
         }
+        pause = false;
         ExecStatusType status = PQresultStatus(r);
         ended = status == PGRES_PIPELINE_SYNC;
         if (status == PGRES_FATAL_ERROR) result_failed(d, d->sent[d->taken < d->count ? d->taken : 0], r);

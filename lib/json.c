@@ -182,7 +182,10 @@ json_t *json_parse(arena *a, const char *text, size_t len, json_error_t *error)
 {
     errno = 0;
     json_t *value = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, error);
-    if (!value && errno == ENOMEM) arena_exhausted(a); /* Jansson may call it a fault of the text */
+    if (errno == ENOMEM) { /* Jansson may call it a fault of the text, or go on without the byte that it had no room for */
+        json_decref(value);
+        arena_exhausted(a);
+    }
     if (value) arena_defer(a, json_release, value);
     return value;
 }
