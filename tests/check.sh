@@ -56,7 +56,7 @@ check_lists() { # the makefiles name every source, one by one
     local file unlisted=0
     cd "$ROOT"
     for file in lib/*.[ch] fcgi-app/*.[ch] migrations/*.sql nginx/*.conf nginx/*/*.conf systemd/*.* docs/*.* docs/man/* docs/examples/* docs/examples/scale/* \
-        monitoring/*.* tests/*.sh tests/unit/*.[ch] tests/db/*.[ch] tests/bench/*.* tests/bench/peer/*.* tests/contract/*.* \
+        monitoring/*.* tests/*.sh tests/unit/*.[ch] tests/db/*.[ch] tests/fuzz/*.[ch] tests/memory/*.[ch] tests/bench/*.* tests/bench/peer/*.* tests/contract/*.* \
         client/*.* client/src/*.ts client/demo/*.* client/test/*.mjs tests/e2e/*.* tests/e2e/restart/*.*; do
         [[ ! -f $file || $file == *.mk ]] || grep -qF "${file%.in}" ./*/local.mk || { say "$file is in no local.mk" && unlisted=1; }
     done
@@ -112,6 +112,29 @@ check_db() { # check_db BUILD
     export_test_environment
     build_enter "$1"
     tests/db/dbtest
+}
+
+check_fuzz() { # each target over its corpus and a while beyond, always with the same seed; a target is a case
+    local target failed=0
+    local -a targets
+    build_fuzz
+    mapfile -t targets < <(fuzz_targets)
+    rm -rf "$DIR/corpus" "$DIR"/log/fuzz-*.log
+    export DIR ROOT
+    export -f say fuzz_run
+    # shellcheck disable=SC2016
+    printf '%s\n' "${targets[@]}" | xargs -P "$JOBS" -I{} bash -c 'fuzz_run {} 8 "$DIR/corpus/{}" -seed=1' || true
+    for target in "${targets[@]}"; do
+        grep -qE '^#[0-9]+.DONE' "$DIR/log/fuzz-$target.log" || failed=$((failed + 1))
+    done
+    say "100%: Checks: ${#targets[@]}, Failures: $failed, Errors: 0"
+    return $((failed > 0))
+}
+
+check_memory() {
+    export_test_environment
+    build_enter san
+    tests/memory/memtest
 }
 
 check_valgrind() { # each test is a process of its own, whose exit code says whether valgrind found something
@@ -256,6 +279,7 @@ check_end() {
 
 check_server() { # what needs a running server
     step check "database tests, sanitizers" check_db san
+    step check "memory runs out at every point of a request" check_memory
     step node "http tests" check_node tests/http
     step node "http tests, faults of the database" check_node tests/http/faults
     step node "pool tests" check_node tests/pool
@@ -304,6 +328,7 @@ cmd_check() {
     step one "build: clang, -Werror" check_build clang CC=clang --enable-werror
     step one "build: gcc, sanitizers" check_build san CC=gcc --enable-werror --enable-sanitizers CFLAGS='-g -O1'
     step check "unit tests, sanitizers" check_unit san
+    step check "fuzzing: corpus, and eight seconds a target" check_fuzz
     step one "install" check_install
     step one "nginx: the shipped files" check_nginx_files
     step node "nginx: the shipped site" check_node tests/nginx/site

@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     request r = {.a = a, .conf = fuzz_conf(), .db = fuzz_db(), .fcgi = &fcgi, .user = "fuzz", .cancelled = &cancelled};
     r.reply.a = r.call.a = a;
     rc code = request_read(&r);
-    REQUIRE(r.id && strlen(r.id) >= 8 && strlen(r.id) <= REQUEST_ID_MAX && r.method);
+    REQUIRE(strlen(r.id) >= 8 && strlen(r.id) <= REQUEST_ID_MAX && r.method);
     if (code == RC_OK) code = route_match(&r);
     REQUIRE(code != RC_OK || r.route);
     if (code == RC_OK && r.route->body == BODY_NONE) {

@@ -1,16 +1,16 @@
 /*
- * Memory that runs out at every point of a request. The real loop of a worker runs in this process, with its sockets, its
- * database and its libraries. A request is sent again and again, and each time a later allocation fails: the first, the
- * second, … until it passes without a failure; once with that one failure, once with all that follow it.
+ * Memory that runs out at every point of a request. The real loop of a worker runs in this process, with its sockets,
+ * its database and its libraries. A request is sent again and again, and each time a later allocation fails: the first,
+ * the second, … until it passes without a failure; once with that one failure, once with all that follow it.
  *
- * Whatever fails, the client gets a whole answer that is no success unless everything was done, the database is as it was
- * before or after, and the next request of the same worker succeeds. Leaks and misuse are the sanitizers' to find.
+ * Whatever fails, the client gets a whole answer that is no success unless everything was done, the database is as it
+ * was before or after, and the next request of the same worker succeeds. Leaks and misuse are the sanitizers' to find.
  *
  * Left out: what libfcgi allocates when it accepts a connection. It aborts when it gets none, and the pool replaces the
  * worker (docs/operations.md).
  *
- * BOOKY_MEMORY_SCENARIO=NAME runs one of them; BOOKY_MEMORY_STEP=N looks at every Nth allocation only, BOOKY_MEMORY_FROM and
- * BOOKY_MEMORY_TO bound them.
+ * BOOKY_MEMORY_SCENARIO=NAME runs one of them; BOOKY_MEMORY_STEP=N looks at every Nth allocation only,
+ * BOOKY_MEMORY_FROM and BOOKY_MEMORY_TO bound them.
  */
 #include <fcgiapp.h>
 #include <limits.h>
@@ -36,7 +36,8 @@
 
 enum { REPLY = 1 << 20, SETUPS = 4, RETRIES = 100, LIMIT = 300 };
 
-/* Instants begin with the digits of ERA, which become an hour ago. A "*" in the address becomes the id of the user's open conflict, else of the snapshot. */
+/* Instants begin with the digits of ERA, which become an hour ago. A "*" in the address becomes the id of the user's
+ * open conflict, else of the snapshot. */
 typedef struct sent {
     const char *method, *uri, *body;
     bool gzip;
@@ -54,31 +55,51 @@ typedef struct scenario {
 
 #define ERA "1700000"
 
-#define GET(path) {.method = "GET", .uri = "/api/sync" path}
-#define POST(path, text) {.method = "POST", .uri = "/api/sync" path, .body = text}
+#define GET(path)                                                                                                      \
+    {                                                                                                                  \
+        .method = "GET", .uri = "/api/sync" path                                                                       \
+    }
+#define POST(path, text)                                                                                               \
+    {                                                                                                                  \
+        .method = "POST", .uri = "/api/sync" path, .body = text                                                        \
+    }
 #define OPERATIONS(list) POST("/operations", "{\"operations\":[" list "],\"deviceId\":\"phone\"}")
-#define OPERATION(op, type, kind, id, at, more) \
-    "{\"id\":\"" op "\",\"type\":\"" type "\",\"entity\":\"" kind "\",\"entityId\":\"" id "\",\"timestamp\":" at more "}"
+#define OPERATION(op, type, kind, id, at, more)                                                                        \
+    "{\"id\":\"" op "\",\"type\":\"" type "\",\"entity\":\"" kind "\",\"entityId\":\"" id "\",\"timestamp\":" at more  \
+    "}"
 #define UPDATE(op, at, members) OPERATION(op, "update", "book", "b", at, ",\"data\":{" members "}")
 
-#define A_BOOK                                                                                            \
-    OPERATIONS(OPERATION("c", "create", "book", "b", "1700000005000",                                     \
-                         ",\"data\":{\"title\":\"T\",\"extra\":{\"a\":[1,2.5,\"x\"],\"b\":{}}}") ","      \
-               OPERATION("r", "create", "rating", "r1", "1700000005000", ",\"data\":{\"bookId\":\"b\",\"stars\":4.5}"))
-#define A_CONFLICT                                                                       \
-    OPERATIONS(UPDATE("o1", "1700000001000", "\"title\":\"Older\",\"pageCount\":12") "," \
-               UPDATE("o2", "1700000009000", "\"extra\":{\"a\":null,\"c\":{\"d\":\"\\u00e9\"}}"))
-#define A_QUESTION \
-    OPERATIONS(OPERATION("o3", "update", "book", "b", "1700000001000", ",\"conflictResolution\":\"manual\",\"data\":{\"title\":\"Older\"}"))
+#define A_BOOK                                                                                                         \
+    OPERATIONS(OPERATION(                                                                                              \
+        "c", "create", "book", "b", "1700000005000",                                                                   \
+        ",\"data\":{\"title\":\"T\",\"extra\":{\"a\":[1,2.5,\"x\"],\"b\":{}}}") "," OPERATION("r", "create", "rating", \
+                                                                                              "r1", "1700000005000",   \
+                                                                                              ",\"data\":{\"bookId\":" \
+                                                                                              "\"b\",\"stars\":4.5}"))
+#define A_CONFLICT                                                                                                     \
+    OPERATIONS(UPDATE("o1", "1700000001000", "\"title\":\"Older\",\"pageCount\":12") "," UPDATE(                       \
+        "o2", "1700000009000", "\"extra\":{\"a\":null,\"c\":{\"d\":\"\\u00e9\"}}"))
+#define A_QUESTION                                                                                                     \
+    OPERATIONS(OPERATION("o3", "update", "book", "b", "1700000001000",                                                 \
+                         ",\"conflictResolution\":\"manual\",\"data\":{\"title\":\"Older\"}"))
 #define QUEUED POST("/queue", UPDATE("q1", "1700000009000", "\"title\":\"Queued\",\"x\":[1,{\"y\":2}]"))
-#define FULL POST("/full", "{\"books\":[{\"id\":\"b\",\"title\":\"F\"},{\"id\":\"n\",\"title\":\"New\",\"tags\":[\"x\"]}],\"ratings\":[]}")
-#define PACKED {.method = "POST", .uri = "/api/sync/queue", .body = UPDATE("q2", "1700000009000", "\"title\":\"Packed\""), .gzip = true}
+#define FULL                                                                                                           \
+    POST("/full", "{\"books\":[{\"id\":\"b\",\"title\":\"F\"},{\"id\":\"n\",\"title\":\"New\",\"tags\":[\"x\"]}],"     \
+                  "\"ratings\":[]}")
+#define PACKED                                                                                                         \
+    {                                                                                                                  \
+        .method = "POST", .uri = "/api/sync/queue", .body = UPDATE("q2", "1700000009000", "\"title\":\"Packed\""),     \
+        .gzip = true                                                                                                   \
+    }
 #define MERGED POST("/conflicts/*/resolve", "{\"resolution\":\"merge\",\"mergedData\":{\"title\":\"Both\"}}")
 
 static const scenario scenarios[] = {
     {.name = "operations with conflicts", .before = {A_BOOK}, .request = A_CONFLICT},
     {.name = "operations repeated", .before = {A_BOOK, A_CONFLICT}, .request = A_CONFLICT},
-    {.name = "changes", .before = {A_BOOK, A_CONFLICT}, .request = GET("/changes?since=0&limit=10&entities=book,rating"), .streamed = true},
+    {.name = "changes",
+     .before = {A_BOOK, A_CONFLICT},
+     .request = GET("/changes?since=0&limit=10&entities=book,rating"),
+     .streamed = true},
     {.name = "full", .before = {A_BOOK}, .request = FULL},
     {.name = "queue", .before = {A_BOOK}, .request = QUEUED},
     {.name = "queue, compressed", .before = {A_BOOK}, .request = PACKED},
@@ -105,9 +126,9 @@ static struct drive {
     socklen_t address_len;
     int listener, client;
     char user[64], era[16];
-    size_t sent;      /* requests of this round so far */
+    size_t sent; /* requests of this round so far */
     size_t setups;
-    long nth;         /* the allocation that fails; 0: none, this round is the reference */
+    long nth; /* the allocation that fails; 0: none, this round is the reference */
     bool rest;
     int retries;
     char *before, *after, *body; /* what the reference found: states, and the reply */
@@ -127,7 +148,8 @@ static void put_param(strbuf *out, const char *name, const char *value)
 {
     size_t lengths[] = {strlen(name), strlen(value)};
     for (int i = 0; i < 2; i++) {
-        const char four[] = {(char)(lengths[i] >> 24 | 0x80), (char)(lengths[i] >> 16), (char)(lengths[i] >> 8), (char)lengths[i]};
+        const char four[] = {(char)(lengths[i] >> 24 | 0x80), (char)(lengths[i] >> 16), (char)(lengths[i] >> 8),
+                             (char)lengths[i]};
         strbuf_add(out, four, sizeof four);
     }
     strbuf_puts(out, name);
@@ -175,7 +197,8 @@ static answer read_answer(int fd)
     json_fault fault;
     x.body = body + 4;
     size_t len = strlen(x.body);
-    if (!length || length > body || strtoul(length + 18, NULL, 10) == len) x.json = json_read(d.a, x.body, len, 100, &fault);
+    if (!length || length > body || strtoul(length + 18, NULL, 10) == len)
+        x.json = json_read(d.a, x.body, len, 100, &fault);
     return x;
 }
 
@@ -185,9 +208,12 @@ static char *normal(const char *text)
     strbuf out = STRBUF(d.a);
     strbuf_puts(&out, "");
     for (const char *p = text; *p;) {
-        size_t digits = strspn(p, "0123456789-:TZ."), cursor = strncmp(p, "\"cursor\":\"", 10) == 0 ? 10 + strcspn(p + 10, "\"") : 0;
-        if (digits < 10 && !cursor) strbuf_putc(&out, *p++);
-        else p += cursor ? cursor : digits;
+        size_t digits = strspn(p, "0123456789-:TZ."),
+               cursor = strncmp(p, "\"cursor\":\"", 10) == 0 ? 10 + strcspn(p + 10, "\"") : 0;
+        if (digits < 10 && !cursor)
+            strbuf_putc(&out, *p++);
+        else
+            p += cursor ? cursor : digits;
     }
     return strdup(out.data);
 }
@@ -196,18 +222,19 @@ static char *normal(const char *text)
 
 static char *state_now(void)
 {
-    PGresult *r = sql_run(d.admin,
-                          "SELECT coalesce(string_agg(x, E'\n' ORDER BY x), '') FROM ("
-                          "SELECT concat_ws(' ', 'entity', kind, entity_id, status, data, edited_at < %2$s010000) FROM entities"
-                          " WHERE user_id = '%1$s' UNION ALL"
-                          " SELECT concat_ws(' ', 'operation', operation_id) FROM ledger WHERE user_id = '%1$s' UNION ALL"
-                          " SELECT concat_ws(' ', 'queue', operation_id, data, synced_at IS NULL, attempts) FROM queue"
-                          " WHERE user_id = '%1$s' UNION ALL"
-                          " SELECT concat_ws(' ', 'conflict', n, entity_id, reason, status, resolution) FROM conflicts"
-                          " WHERE user_id = '%1$s' UNION ALL"
-                          " SELECT concat_ws(' ', 'snapshot', kind, entity_id, data) FROM snapshot_entities"
-                          " WHERE user_id = '%1$s') AS rows (x)",
-                          d.user, d.era);
+    PGresult *r =
+        sql_run(d.admin,
+                "SELECT coalesce(string_agg(x, E'\n' ORDER BY x), '') FROM ("
+                "SELECT concat_ws(' ', 'entity', kind, entity_id, status, data, edited_at < %2$s010000) FROM entities"
+                " WHERE user_id = '%1$s' UNION ALL"
+                " SELECT concat_ws(' ', 'operation', operation_id) FROM ledger WHERE user_id = '%1$s' UNION ALL"
+                " SELECT concat_ws(' ', 'queue', operation_id, data, synced_at IS NULL, attempts) FROM queue"
+                " WHERE user_id = '%1$s' UNION ALL"
+                " SELECT concat_ws(' ', 'conflict', n, entity_id, reason, status, resolution) FROM conflicts"
+                " WHERE user_id = '%1$s' UNION ALL"
+                " SELECT concat_ws(' ', 'snapshot', kind, entity_id, data) FROM snapshot_entities"
+                " WHERE user_id = '%1$s') AS rows (x)",
+                d.user, d.era);
     char *text = strdup(PQgetvalue(r, 0, 0));
     PQclear(r);
     return text;
@@ -215,10 +242,11 @@ static char *state_now(void)
 
 static const char *made_id(void)
 {
-    PGresult *r = sql_run(d.admin,
-                          "SELECT coalesce((SELECT stamp || '-' || n FROM conflicts WHERE user_id = '%1$s' ORDER BY status LIMIT 1),"
-                          " (SELECT min(stamp)::text FROM snapshots WHERE user_id = '%1$s'))",
-                          d.user);
+    PGresult *r = sql_run(
+        d.admin,
+        "SELECT coalesce((SELECT stamp || '-' || n FROM conflicts WHERE user_id = '%1$s' ORDER BY status LIMIT 1),"
+        " (SELECT min(stamp)::text FROM snapshots WHERE user_id = '%1$s'))",
+        d.user);
     const char *id = arena_strdup(d.a, PQgetvalue(r, 0, 0));
     PQclear(r);
     return id;
@@ -236,7 +264,10 @@ static char *dated(const char *body)
 static const char *packed(const char *body, size_t *len)
 {
     unsigned char *out = arena_alloc(d.a, *len + 100);
-    z_stream z = {.next_in = (unsigned char *)body, .avail_in = (unsigned)*len, .next_out = out, .avail_out = (unsigned)*len + 100};
+    z_stream z = {.next_in = (unsigned char *)body,
+                  .avail_in = (unsigned)*len,
+                  .next_out = out,
+                  .avail_out = (unsigned)*len + 100};
     ck_assert_int_eq(deflateInit2(&z, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY), Z_OK);
     ck_assert_int_eq(deflate(&z, Z_FINISH), Z_STREAM_END);
     *len = *len + 100 - z.avail_out;
@@ -286,13 +317,16 @@ static bool at_request(void)
 
 static void cut_connection(void)
 {
-    PQclear(sql_run(d.admin, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'booky-memory-%d'",
-                    (int)getpid()));
+    PQclear(sql_run(
+        d.admin,
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'booky-memory-%d'",
+        (int)getpid()));
 }
 
 static bool is_success(const answer *x)
 {
-    return (x->status == 200 || x->status == 201) && x->ended && x->json && json_is_true(json_object_get(x->json, "success"));
+    return (x->status == 200 || x->status == 201) && x->ended && x->json &&
+           json_is_true(json_object_get(x->json, "success"));
 }
 
 /* After the request in which memory ran out: is what the client was told what the database holds? */
@@ -302,14 +336,17 @@ static void judge(const answer *x, const char *now)
     if (!is_before && !is_after) ck_abort_msg("%s: status %d, half done:\n%s", where(), x->status, now);
     if (is_success(x)) {
         char *body = normal(x->body);
-        if (!is_after || strcmp(body, d.body) != 0) ck_abort_msg("%s: a wrong success:\n%s\n%s\n%s", where(), x->body, d.body, now);
+        if (!is_after || strcmp(body, d.body) != 0)
+            ck_abort_msg("%s: a wrong success:\n%s\n%s\n%s", where(), x->body, d.body, now);
         free(body);
     } else if (x->status == 200 && d.s->streamed && !x->ended) {
         return; /* broken off, and it looks so */
     } else if ((x->status == 500 || x->status == 503) && x->ended && x->json) {
-        if (x->status == 500 && !is_before) ck_abort_msg("%s: said nothing was applied, but it was: %s", where(), x->body);
+        if (x->status == 500 && !is_before)
+            ck_abort_msg("%s: said nothing was applied, but it was: %s", where(), x->body);
     } else {
-        ck_abort_msg("%s: status %d, %s: %.500s", where(), x->status, x->ended ? "ended" : "broken off", x->body ? x->body : "nothing");
+        ck_abort_msg("%s: status %d, %s: %.500s", where(), x->status, x->ended ? "ended" : "broken off",
+                     x->body ? x->body : "nothing");
     }
 }
 
@@ -332,9 +369,11 @@ static void end_repeat(const answer *x)
         nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
         return;
     }
-    if (!is_success(x)) ck_abort_msg("%s: and the next request failed: %d %s", where(), x->status, x->body ? x->body : "nothing");
+    if (!is_success(x))
+        ck_abort_msg("%s: and the next request failed: %d %s", where(), x->status, x->body ? x->body : "nothing");
     char *now = state_now();
-    if (strcmp(now, d.after) != 0) ck_abort_msg("%s: and after the next request it is\n%s\ninstead of\n%s", where(), now, d.after);
+    if (strcmp(now, d.after) != 0)
+        ck_abort_msg("%s: and after the next request it is\n%s\ninstead of\n%s", where(), now, d.after);
     free(now);
     d.sent++;
 }
@@ -365,7 +404,8 @@ static void answered(void)
     close(d.client);
     bool was_request = at_request();
     if (d.sent < d.setups) {
-        if (!is_success(&x)) ck_abort_msg("%s: what comes before failed: %d %s", where(), x.status, x.body ? x.body : "nothing");
+        if (!is_success(&x))
+            ck_abort_msg("%s: what comes before failed: %d %s", where(), x.status, x.body ? x.body : "nothing");
         d.sent++;
     } else if (was_request) {
         end_request(&x);
@@ -377,10 +417,14 @@ static void answered(void)
         if (d.nth == 0) d.before = state_now();
         if (d.s->cut) cut_connection();
     }
-    if (d.sent < d.setups) send_request(&d.s->before[d.sent]);
-    else if (d.sent <= d.setups + 1) send_request(&d.s->request);
-    else if (next_round()) begin_round();
-    else shutdown(d.listener, SHUT_RDWR);
+    if (d.sent < d.setups)
+        send_request(&d.s->before[d.sent]);
+    else if (d.sent <= d.setups + 1)
+        send_request(&d.s->request);
+    else if (next_round())
+        begin_round();
+    else
+        shutdown(d.listener, SHUT_RDWR);
 }
 
 /* ---- What stands between the worker and libfcgi; the linker puts it there ---- */
