@@ -30,21 +30,10 @@ booky_sync_SOURCES = \
 	fcgi-app/cmd_status.c \
 	fcgi-app/cmd_token.c \
 	fcgi-app/cmd_user.c \
-	fcgi-app/listen.c fcgi-app/listen.h \
 	fcgi-app/main.c \
-	fcgi-app/metrics.c fcgi-app/metrics.h \
-	fcgi-app/pool.c fcgi-app/pool.h \
 	fcgi-app/push.c fcgi-app/push.h \
 	fcgi-app/push_metrics.c fcgi-app/push_metrics.h \
 	fcgi-app/push_peers.c fcgi-app/push_peers.h \
-	fcgi-app/reply.c fcgi-app/reply.h \
-	fcgi-app/report.c fcgi-app/report.h \
-	fcgi-app/request.c fcgi-app/request.h \
-	fcgi-app/route.c fcgi-app/route.h \
-	fcgi-app/streams.c fcgi-app/streams.h \
-	fcgi-app/worker.c fcgi-app/worker.h
-booky_sync_CPPFLAGS = $(AM_CPPFLAGS) -iquote $(srcdir)/fcgi-app $(FCGI_CFLAGS) $(WEBSOCKETS_CFLAGS)
-booky_sync_LDADD = libbooky.a $(FCGI_LIBS) $(WEBSOCKETS_LIBS) $(EV_LIBS) $(BOOKY_LIBS) -lm
-	fcgi-app/main.c
-booky_sync_CPPFLAGS = $(libserver_a_CPPFLAGS)
-booky_sync_LDADD = libserver.a libbooky.a $(FCGI_LIBS) $(BOOKY_LIBS) -lm
+	fcgi-app/streams.c fcgi-app/streams.h
+booky_sync_CPPFLAGS = $(libserver_a_CPPFLAGS) $(WEBSOCKETS_CFLAGS)
+booky_sync_LDADD = libserver.a libbooky.a $(FCGI_LIBS) $(WEBSOCKETS_LIBS) $(EV_LIBS) $(BOOKY_LIBS) -lm

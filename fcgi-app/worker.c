@@ -187,7 +187,7 @@ static void forget(request *r)
 {
     bool committing = r->call.committing;
     arena_reset(r->a);
-    r->path = r->user = r->argument = r->allow = r->body = r->rate_headers = NULL;
+    r->path = r->user = r->argument = r->allow = r->body = r->ticket = r->rate_headers = NULL;
     r->query_count = 0;
     r->call = (call){.committing = committing};
     r->reply = STRBUF(r->a);

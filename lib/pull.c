@@ -95,16 +95,14 @@ enum { KIND, ID, CREATED, UPDATED, GONE, DATA };
 /* The clock comes as the first row, see SQL_PULL; zeroes when the user has not written yet. */
 static rc read_clock(call *c, clock_row *clock)
 {
-    PGresult *row;
+    const PGresult *row;
     rc code = db_next_row(c->db, &row);
     if (code != RC_OK || !row) return code == RC_OK ? RC_FAILED : code;
     *clock = (clock_row){.clock = db_column_int(row, 0, CREATED, 0),
                          .started = db_column_int(row, 0, UPDATED, 0),
                          .epoch = db_column_int(row, 0, GONE, 0),
                          .horizon = db_column_int(row, 0, ID, 0)};
-    bool first = db_column(row, 0, KIND) == NULL;
-    PQclear(row);
-    return first ? RC_OK : RC_FAILED;
+    return db_column(row, 0, KIND) == NULL ? RC_OK : RC_FAILED;
 }
 
 static void write_change(const PGresult *row, strbuf *out)

@@ -5,8 +5,10 @@
  * looked at: a sanitizer sees both a read beyond the end and a result that points into its source.
  */
 #include <check.h>
+#include <errno.h>
 #include <float.h>
 #include <math.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -610,6 +612,41 @@ START_TEST(members_are_written_with_their_commas)
 }
 END_TEST
 
+/* Jansson's allocator, of which one call fails. It then finds faults in a text that has none, or reads on without the byte
+ * that it had no room for. */
+static size_t calls, failing;
+
+static void *scarce(size_t size)
+{
+    if (++calls != failing) return malloc(size);
+    errno = ENOMEM;
+    return NULL;
+}
+
+START_TEST(a_text_that_memory_ran_out_on_is_neither_refused_nor_misread)
+{
+    static const char text[] = "{\"a\":[1.25,true],\"a name of more than sixteen bytes\":{\"b\":\"\\u00e9 and more than that\"}}";
+    volatile size_t unwound = 0;
+    json_fault fault;
+    jmp_buf point;
+    json_set_alloc_funcs(scarce, free);
+    arena_guard(a, &point);
+    if (setjmp(point) != 0) unwound++;
+    arena_reset(a);
+    calls = 0;
+    failing = unwound + 1;
+    json_t *value = json_read(a, TEXT(text), DEPTH, &fault); /* unwinds at each call in turn, until none fails */
+    ck_assert_ptr_nonnull(value);
+    ck_assert_uint_gt(unwound, 10);
+    ck_assert_uint_eq(unwound, calls);
+    ck_assert_str_eq(json_string_value(json_object_get(json_object_get(value, "a name of more than sixteen bytes"), "b")),
+                     "\u00e9 and more than that");
+    arena_reset(a);
+    arena_guard(a, NULL);
+    json_set_alloc_funcs(malloc, free);
+}
+END_TEST
+
 Suite *suite_json(void)
 {
     Suite *s = suite_create("json");
@@ -630,6 +667,7 @@ Suite *suite_json(void)
     tcase_add_loop_test(c, a_value_is_an_instant, 0, COUNT(instants));
     tcase_add_test(c, characters_are_counted_not_bytes);
     tcase_add_test(c, members_are_written_with_their_commas);
+    tcase_add_test(c, a_text_that_memory_ran_out_on_is_neither_refused_nor_misread);
     suite_add_tcase(s, c);
     return s;
 }
