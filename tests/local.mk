@@ -91,6 +91,7 @@ fuzzers = \
 	tests/fuzz/fuzz_text \
 	tests/fuzz/fuzz_token
 EXTRA_PROGRAMS += $(fuzzers)
+CLEANFILES += $(fuzzers)
 fuzzers: $(fuzzers)
 .PHONY: fuzzers
 tests_fuzz_fuzz_body_SOURCES = tests/fuzz/fuzz_body.c tests/fuzz/fuzz.h

@@ -1,7 +1,7 @@
 /*
  * Memory that runs out at every point of a request. The real loop of a worker runs in this process, with its sockets,
  * its database and its libraries. A request is sent again and again, and each time a later allocation fails: the first,
- * the second, … until it passes without a failure; once with that one failure, once with all that follow it.
+ * the second, … until it passes without a failure. Then again with all that follow failing too, from every fifth on.
  *
  * Whatever fails, the client gets a whole answer that is no success unless everything was done, the database is as it
  * was before or after, and the next request of the same worker succeeds. Leaks and misuse are the sanitizers' to find.
@@ -34,7 +34,7 @@
 #include "token.h"
 #include "worker.h"
 
-enum { REPLY = 1 << 20, SETUPS = 4, RETRIES = 100, LIMIT = 300 };
+enum { REPLY = 1 << 20, SETUPS = 4, RETRIES = 100, LIMIT = 600, REST_STEP = 5 };
 
 /* Instants begin with the digits of ERA, which become an hour ago. A "*" in the address becomes the id of the user's
  * open conflict, else of the snapshot. */
@@ -386,7 +386,7 @@ static long bound(const char *name, long otherwise)
 /* Whether there is another round. */
 static bool next_round(void)
 {
-    long step = bound("BOOKY_MEMORY_STEP", d.s->step ? d.s->step : 1);
+    long step = bound("BOOKY_MEMORY_STEP", d.s->step ? d.s->step : d.rest ? REST_STEP : 1);
     bool done = d.nth > 0 && (d.failures == 0 || d.nth > bound("BOOKY_MEMORY_TO", LONG_MAX));
     if (done && d.rest) return false;
     if (done) {
