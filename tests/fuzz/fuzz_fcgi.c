@@ -48,13 +48,11 @@ void __assert_fail(const char *assertion, const char *file, unsigned line, const
     abort();
 }
 
-/* Returns whether the worker got to its end. */
-static bool serve(int listener, const token_keys *keys, board *b)
+/* Returns whether the worker got to its end; what it opened, behind `last`, is closed in any case. */
+static bool serve(int listener, int last, const token_keys *keys, board *b)
 {
-    int connection = dup(listener);
-    close(connection); /* the number that the worker will be given */
     if (setjmp(refused) != 0) {
-        close(connection);
+        close_range((unsigned)last + 1, ~0U, 0);
         return false;
     }
     worker_run(fuzz_conf(), keys, listener, b, &b->slots[0], false);
@@ -132,10 +130,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     REQUIRE(send(client, data, size, MSG_DONTWAIT) == (ssize_t)size);
     shutdown(client, SHUT_WR);
     shutdown(listener, SHUT_RDWR);
-    bool ended = serve(listener, keys, b);
+    bool ended = serve(listener, client > listener ? client : listener, keys, b);
     close(listener);
     size_t used = 0;
-    for (ssize_t n; used < sizeof reply && (n = recv(client, reply + used, sizeof reply - used, 0)) > 0;)
+    for (ssize_t n; used < sizeof reply && (n = recv(client, reply + used, sizeof reply - used, MSG_DONTWAIT)) > 0;)
         used += (size_t)n;
     close(client);
     arena *a = arena_new();
