@@ -386,7 +386,8 @@ static long bound(const char *name, long otherwise)
 /* Whether there is another round. */
 static bool next_round(void)
 {
-    long step = bound("BOOKY_MEMORY_STEP", d.s->step ? d.s->step : d.rest ? REST_STEP : 1);
+    long step = bound("BOOKY_MEMORY_STEP", d.s->step ? d.s->step : 1);
+    if (d.rest && !d.s->step) step *= REST_STEP;
     bool done = d.nth > 0 && (d.failures == 0 || d.nth > bound("BOOKY_MEMORY_TO", LONG_MAX));
     if (done && d.rest) return false;
     if (done) {
