@@ -217,7 +217,7 @@ static void settle_one_per_key(step *s)
  * many with one name some are asked about: a question for each pair would be their square. */
 static void settle_names(step *s)
 {
-    enum { QUESTIONS = 10 };
+    enum { QUESTIONS = 25 };
     entity *e = s->e;
     entity_set *set = &s->r->entities;
     bool was = s->status_before == ENTITY_LIVE && s->key_before, is = e->status == ENTITY_LIVE && e->key;
