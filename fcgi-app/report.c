@@ -79,11 +79,17 @@ static void read_listen_queue(int fd, int64_t *length, int64_t *limit)
 static void read_totals(reporter *r)
 {
     PGresult *row;
+    rc code = RC_UNAVAILABLE;
     int64_t now = clock_monotonic_us();
     if (r->totals_us != 0 && now - r->totals_us < TOTALS_EVERY_US) return;
     r->totals_us = now;
     r->totals = (gauges){.queue_waiting = -1, .queue_review = -1, .conflicts_open = -1};
-    if (db_ready(r->db) != RC_OK || DB_RUN(r->db, r->arena, {.id = SQL_TOTALS, .result = &row}) != RC_OK) return;
+    /* A connection that was cut while idle says nothing of the database: it is made again. */
+    for (int attempt = 0; attempt < 2 && code != RC_OK && db_ready(r->db) == RC_OK; attempt++) {
+        code = DB_RUN(r->db, r->arena, {.id = SQL_TOTALS, .result = &row});
+        if (!db_lost(r->db)) break;
+    }
+    if (code != RC_OK) return;
     r->totals.db_up = 1;
     r->totals.queue_waiting = db_column_int(row, 0, 0, -1);
     r->totals.queue_review = db_column_int(row, 0, 1, -1);
