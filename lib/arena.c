@@ -235,9 +235,14 @@ void strbuf_puts(strbuf *b, const char *s)
     strbuf_add(b, s, strlen(s));
 }
 
-void strbuf_putc(strbuf *b, char c)
+void strbuf_int(strbuf *b, long long value)
 {
-    strbuf_add(b, &c, 1);
+    char text[24], *digit = text + sizeof text;
+    unsigned long long rest = value < 0 ? 0ULL - (unsigned long long)value : (unsigned long long)value;
+    do *--digit = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (value < 0) *--digit = '-';
+    strbuf_add(b, digit, (size_t)(text + sizeof text - digit));
 }
 
 void strbuf_printf(strbuf *b, const char *fmt, ...)

@@ -59,7 +59,17 @@ typedef struct strbuf {
 
 void strbuf_add(strbuf *b, const char *s, size_t len);
 void strbuf_puts(strbuf *b, const char *s);
-void strbuf_putc(strbuf *b, char c);
+void strbuf_int(strbuf *b, long long value); /* in decimal */
 void strbuf_printf(strbuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static inline void strbuf_putc(strbuf *b, char c)
+{
+    if (b->cap - b->len < 2) {
+        strbuf_add(b, &c, 1);
+        return;
+    }
+    b->data[b->len++] = c;
+    b->data[b->len] = '\0';
+}
 
 #endif

@@ -13,9 +13,18 @@ entity_set entity_set_new(arena *a)
     return (entity_set){.a = a, .index = json_new_object(a)};
 }
 
+const char *entity_label(arena *a, const kind *k, const char *id)
+{
+    strbuf name = STRBUF(a);
+    strbuf_puts(&name, k->name);
+    strbuf_putc(&name, ' ');
+    strbuf_puts(&name, id);
+    return name.data;
+}
+
 entity *entity_get(entity_set *set, const kind *k, const char *id)
 {
-    const char *name = arena_printf(set->a, "%s %s", k->name, id);
+    const char *name = entity_label(set->a, k, id);
     const json_t *at = json_object_get(set->index, name);
     if (at) return set->list[json_integer_value(at)];
     if (set->count == set->room) {
@@ -37,12 +46,6 @@ entity *entity_get(entity_set *set, const kind *k, const char *id)
 
 enum { KIND, ID, STATUS, CREATED, UPDATED, EDITED, DELETED, SUPERSEDED, BASE, KEY, DEVICE, MARKS, DATA };
 
-static const json_t *column_json(arena *a, const PGresult *rows, int row, int column)
-{
-    const char *text = db_column(rows, row, column);
-    return text ? json_parse(a, text, strlen(text), NULL) : NULL;
-}
-
 void entity_load(entity_set *set, const PGresult *rows)
 {
     for (int i = 0; i < PQntuples(rows); i++) {
@@ -56,9 +59,8 @@ void entity_load(entity_set *set, const PGresult *rows)
         e->superseded_at = db_column_int(rows, i, SUPERSEDED, MERGE_NEVER);
         e->device = db_column(rows, i, DEVICE);
         e->size = (size_t)PQgetlength(rows, i, DATA);
-        e->loaded = column_json(set->a, rows, i, DATA);
-        merge_row row = {.data = e->loaded,
-                         .marks = column_json(set->a, rows, i, MARKS),
+        merge_row row = {.data = db_column(rows, i, DATA),
+                         .marks = db_column(rows, i, MARKS),
                          .base = db_column_int(rows, i, BASE, MERGE_NEVER),
                          .edited = db_column_int(rows, i, EDITED, MERGE_NEVER),
                          .deleted = db_column_int(rows, i, DELETED, MERGE_NEVER)};
@@ -69,10 +71,8 @@ void entity_load(entity_set *set, const PGresult *rows)
 
 static bool is_complete(const entity *e)
 {
-    for (const field *f = e->kind->fields; f->name; f++) {
-        const json_t *value = f->required ? merge_get(e->state, f->name) : NULL;
-        if (f->required && (!value || json_is_null(value))) return false;
-    }
+    for (const field *f = e->kind->fields; f->name; f++)
+        if (f->required && !merge_has(e->state, f->name)) return false;
     return true;
 }
 

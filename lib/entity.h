@@ -27,7 +27,6 @@ typedef struct entity {
     int64_t created_at;    /* MERGE_NEVER until known */
     int64_t updated_at;    /* the stamp it was loaded with; MERGE_NEVER when not known */
     int64_t superseded_at; /* the edit of the entity that has taken its place, or MERGE_NEVER */
-    const json_t *loaded;  /* the visible tree of its row, or NULL */
     const char *device;    /* the last writer, or NULL */
     const char *key;       /* what its kind's rule looks at, or NULL */
     size_t size;           /* bytes of its text when loaded, plus those of what was applied since */
@@ -40,6 +39,9 @@ typedef struct entity_set {
     size_t count, room;
     json_t *index;
 } entity_set;
+
+/* Kind and id as one text, for use as a key. */
+const char *entity_label(arena *a, const kind *k, const char *id);
 
 entity_set entity_set_new(arena *a);
 

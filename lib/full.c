@@ -94,7 +94,7 @@ static bool check_item(full *f, arena *scratch, item *one, json_fault *fault)
     f->kept += one->len;
     one->op = keep ? op : NULL;
     one->id = arena_strdup(c->a, op->stored_id);
-    const char *name = arena_printf(scratch, "%s %s", one->kind->name, one->id);
+    const char *name = entity_label(scratch, one->kind, one->id);
     if (json_object_get(f->ids, name))
         refuse_item(f, arena_printf(scratch, "%s.id", one->path), RC_VALIDATION, "occurs twice");
     json_put(c->a, f->ids, name, json_true());
@@ -268,7 +268,7 @@ static void forget_deleted(full *f, resolver *r, arena *a)
     for (size_t i = 0; !f->merge && i < r->entities.count; i++) {
         entity *e = r->entities.list[i];
         if (e->status == ENTITY_ABSENT || merge_is_deleted(e->state)) continue;
-        if (json_object_get(f->ids, arena_printf(a, "%s %s", e->kind->name, e->id))) continue;
+        if (json_object_get(f->ids, entity_label(a, e->kind, e->id))) continue;
         int64_t next = merge_next(e->state);
         merge_apply(e->state, &(merge_edit){MERGE_DELETE, NULL, next > f->stamp ? next : f->stamp}, false);
         entity_refresh(e);
@@ -448,7 +448,7 @@ rc full_restore(call *c, const char *id, strbuf *reply)
         item one = {.kind = kind_find(db_column(ids, i, 0)), .id = db_column(ids, i, 1), .path = "snapshot"};
         if (!one.kind) return RC_FAILED;
         add_item(&f, &one);
-        json_put(c->a, f.ids, arena_printf(c->a, "%s %s", one.kind->name, one.id), json_true());
+        json_put(c->a, f.ids, entity_label(c->a, one.kind, one.id), json_true());
     }
     code = run(&f);
     if (code == RC_OK) write_reply(&f, reply);

@@ -24,11 +24,13 @@ static size_t skip_space(const char *text, size_t len, size_t at)
 /* The offset behind the string that starts at `at`; `len` when it does not end. */
 static size_t skip_string(const char *text, size_t len, size_t at)
 {
-    for (at++; at < len; at++) {
-        if (text[at] == '\\')
-            at++;
-        else if (text[at] == '"')
-            return at + 1;
+    for (size_t start = ++at; at < len; at++) {
+        const char *quote = memchr(text + at, '"', len - at);
+        if (!quote) break;
+        at = (size_t)(quote - text);
+        size_t escapes = 0;
+        while (at - escapes > start && text[at - escapes - 1] == '\\') escapes++;
+        if (escapes % 2 == 0) return at + 1;
     }
     return len;
 }
@@ -204,7 +206,7 @@ json_t *json_read(arena *a, const char *text, size_t len, size_t depth, json_fau
         explain(a, text, len, &error, fault);
         return NULL;
     }
-    if (json_within_depth(value, depth)) return value;
+    if (depth == SIZE_MAX || json_within_depth(value, depth)) return value;
     *fault = (json_fault){JSON_FAULT_UNKEEPABLE, "", arena_printf(a, "nested deeper than %zu levels", depth)};
     return NULL;
 }
@@ -212,6 +214,36 @@ json_t *json_read(arena *a, const char *text, size_t len, size_t depth, json_fau
 static bool broken(json_fault *fault, arena *a, size_t at)
 {
     *fault = (json_fault){JSON_FAULT_SYNTAX, "", arena_printf(a, "not JSON at byte %zu", at)};
+    return false;
+}
+
+/* The name in the string `text`, quotes included. */
+static bool read_key(arena *a, const char *text, size_t len, const char **key, json_fault *fault)
+{
+    bool plain = len >= 2 && text[len - 1] == '"';
+    for (size_t i = 1; plain && i < len - 1; i++) plain = text[i] >= 0x20 && text[i] < 0x7F && text[i] != '\\';
+    if (plain) {
+        *key = arena_strndup(a, text + 1, len - 2);
+        return true;
+    }
+    const json_t *name = json_read(a, text, len, 1, fault);
+    *key = json_string_value(name);
+    return name != NULL;
+}
+
+/* Whether one of the `count` parts has this name. `names` finds it when there are many. */
+static bool occurs(arena *a, json_t **names, const json_slice *parts, size_t count, const char *name)
+{
+    enum { INDEX_FROM = 16 };
+    for (size_t i = 0; count < INDEX_FROM && i < count; i++)
+        if (strcmp(parts[i].key, name) == 0) return true;
+    if (count < INDEX_FROM) return false;
+    if (!*names) {
+        *names = json_new_object(a);
+        for (size_t i = 0; i < count; i++) json_put(a, *names, parts[i].key, json_true());
+    }
+    if (json_object_get(*names, name)) return true;
+    json_put(a, *names, name, json_true());
     return false;
 }
 
@@ -228,7 +260,6 @@ bool json_split(arena *a, char type, const char *text, size_t len, size_t max, j
         *fault = (json_fault){JSON_FAULT_TYPE, "", type == '{' ? "must be an object" : "must be an array"};
         return false;
     }
-    if (type == '{') names = json_new_object(a);
     at = skip_space(text, len, at + 1);
     if (at < len && text[at] == closing) return skip_space(text, len, at + 1) == len ? true : broken(fault, a, at + 1);
     for (;;) {
@@ -236,10 +267,10 @@ bool json_split(arena *a, char type, const char *text, size_t len, size_t max, j
         if (type == '{') {
             size_t end = at < len && text[at] == '"' ? skip_string(text, len, at) : at;
             if (end == at) return broken(fault, a, at);
-            json_t *key = json_read(a, text + at, end - at, 1, fault);
-            if (!key && fault->kind == JSON_FAULT_SYNTAX) return broken(fault, a, at);
-            bool twice = key && json_object_get(names, json_string_value(key));
-            if (!key || twice) {
+            bool kept = read_key(a, text + at, end - at, &part.key, fault);
+            if (!kept && fault->kind == JSON_FAULT_SYNTAX) return broken(fault, a, at);
+            bool twice = kept && occurs(a, &names, *parts, *count, part.key);
+            if (!kept || twice) {
                 strbuf path = STRBUF(a);
                 path_key(&path, text + at + 1, end - at - 2);
                 fault->path = path.data;
@@ -247,8 +278,6 @@ bool json_split(arena *a, char type, const char *text, size_t len, size_t max, j
                 fault->kind = JSON_FAULT_UNKEEPABLE;
                 return false;
             }
-            part.key = json_string_value(key);
-            json_put(a, names, part.key, json_incref(key));
             at = skip_space(text, len, end);
             if (at == len || text[at] != ':') return broken(fault, a, at);
             at = skip_space(text, len, at + 1);
@@ -316,23 +345,29 @@ static void write_real(strbuf *b, double x)
     strbuf_puts(b, text);
 }
 
+typedef struct member {
+    const char *key;
+    const json_t *value;
+} member;
+
 static int by_bytes(const void *x, const void *y)
 {
-    return strcmp(*(const char *const *)x, *(const char *const *)y);
+    return strcmp(((const member *)x)->key, ((const member *)y)->key);
 }
 
 static void write(strbuf *b, const json_t *value, bool sorted);
 
 static void write_sorted_members(strbuf *b, const json_t *object)
 {
-    const char *key, **keys = arena_alloc(b->a, json_object_size(object) * sizeof *keys);
+    const char *key;
+    member *members = arena_alloc(b->a, json_object_size(object) * sizeof *members);
     size_t count = 0;
     json_t *item;
-    json_object_foreach((json_t *)object, key, item) keys[count++] = key;
-    qsort(keys, count, sizeof *keys, by_bytes);
+    json_object_foreach((json_t *)object, key, item) members[count++] = (member){key, item};
+    qsort(members, count, sizeof *members, by_bytes);
     for (size_t i = 0; i < count; i++) {
-        json_write_name(b, keys[i]);
-        write(b, json_object_get(object, keys[i]), true);
+        json_write_name(b, members[i].key);
+        write(b, members[i].value, true);
     }
 }
 
@@ -373,7 +408,7 @@ static void write(strbuf *b, const json_t *value, bool sorted)
         json_write_string(b, json_string_value(value), json_string_length(value));
         return;
     case JSON_INTEGER:
-        strbuf_printf(b, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        strbuf_int(b, json_integer_value(value));
         return;
     case JSON_REAL:
         write_real(b, json_real_value(value));
@@ -416,7 +451,7 @@ void json_write_member(strbuf *b, const char *name, const char *value)
 void json_write_int(strbuf *b, const char *name, long long value)
 {
     json_write_name(b, name);
-    strbuf_printf(b, "%lld", value);
+    strbuf_int(b, value);
 }
 
 void json_write_bool(strbuf *b, const char *name, bool value)

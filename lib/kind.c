@@ -70,13 +70,27 @@ static const char *check_field(arena *a, const field *f, const json_t *value)
     return NULL;
 }
 
+static const field *field_find(const kind *k, const char *name)
+{
+    for (const field *f = k->fields; f->name; f++)
+        if (*f->name == *name && strcmp(f->name, name) == 0) return f;
+    return NULL;
+}
+
 const char *kind_check(arena *a, const kind *k, const json_t *data, bool whole, const char **path)
 {
-    for (const field *f = k->fields; f->name; f++) {
-        const json_t *value = json_object_get(data, f->name);
-        if (!value && !(whole && f->required)) continue;
-        const char *message = value ? check_field(a, f, value) : "is required";
-        if (!message) continue;
+    const char *name, *message = NULL;
+    json_t *value;
+    for (const field *f = k->fields; whole && f->name && !message; f++) {
+        if (!f->required || json_object_get(data, f->name)) continue;
+        *path = arena_printf(a, ".%s", f->name);
+        message = "is required";
+    }
+    if (message) return message;
+    json_object_foreach((json_t *)data, name, value)
+    {
+        const field *f = field_find(k, name);
+        if (!f || !(message = check_field(a, f, value))) continue;
         *path = arena_printf(a, ".%s", f->name);
         return message;
     }

@@ -5,7 +5,7 @@
 
 #include "json.h"
 
-enum { INDEX_FROM = 16 }; /* children from which a hash finds them; below that a scan is faster */
+enum { INDEX_FROM = 40 }; /* children from which a hash finds them; below that a scan is faster */
 
 /* A timestamp in the state. `fresh`: written since the state was loaded, so an equal timestamp may replace it. */
 typedef struct mark {
@@ -15,8 +15,10 @@ typedef struct mark {
 
 typedef struct node {
     const char *key;
-    const json_t *value; /* of a visible leaf, else NULL */
-    mark leaf;           /* the write at this path: of `value`, or a branch mark when `value` is NULL */
+    bool shown;          /* a visible leaf */
+    const json_t *value; /* its value; NULL: not parsed yet, it is `text` */
+    json_slice text;     /* its value as it was loaded; empty: it was written since */
+    mark leaf;           /* the write at this path: of a visible leaf, else a branch mark */
     mark object;         /* the write of an empty object here */
     struct node **children;
     size_t count, room;
@@ -81,15 +83,31 @@ static void node_attach(arena *a, node *n, node *child)
     n->children[n->count++] = child;
 }
 
+static const json_t *value_of(arena *a, node *n)
+{
+    if (!n->value) n->value = json_parse(a, n->text.text, n->text.len, NULL);
+    if (!n->value) n->value = json_null(); /* it came into the database past us */
+    return n->value;
+}
+
+/* Whether the visible leaf `n` has this value. A string without escapes is compared as it stands. */
+static bool holds(arena *a, node *n, const json_t *value)
+{
+    const char *text = n->text.text;
+    size_t len = n->text.len;
+    if (n->value || !json_is_string(value) || *text != '"' || memchr(text, '\\', len)) return json_same(value_of(a, n), value);
+    return len == json_string_length(value) + 2 && memcmp(text + 1, json_string_value(value), len - 2) == 0;
+}
+
 /* Whether anything at or below `n` is visible. Empty children are detached, so this need not look deeper. */
 static bool node_visible(const node *n)
 {
-    return n->value || n->object.at != MERGE_NEVER || n->count > 0;
+    return n->shown || n->object.at != MERGE_NEVER || n->count > 0;
 }
 
 static bool node_is_object(const node *n)
 {
-    return !n->value && node_visible(n);
+    return !n->shown && node_visible(n);
 }
 
 /* Whether something below `n` is newer than a write of `n` at `at`. */
@@ -97,7 +115,7 @@ static bool survives(const node *n, int64_t at)
 {
     if (!beats(at, n->object)) return true;
     for (size_t i = 0; i < n->count; i++)
-        if ((n->children[i]->value && !beats(at, n->children[i]->leaf)) || survives(n->children[i], at)) return true;
+        if ((n->children[i]->shown && !beats(at, n->children[i]->leaf)) || survives(n->children[i], at)) return true;
     return false;
 }
 
@@ -109,7 +127,7 @@ static void prune(node *n, int64_t at)
     for (size_t i = 0; i < n->count; i++) {
         node *child = n->children[i];
         if (beats(at, child->leaf)) {
-            child->value = NULL;
+            child->shown = false;
             child->leaf = never;
         }
         prune(child, at);
@@ -131,7 +149,7 @@ static void walk_members(walk *w, node *n, const json_t *patch, mark above);
 /* Writes `value`, a leaf, at `n` below marks that amount to `above`. */
 static void write_leaf(walk *w, node *n, const json_t *value, mark above)
 {
-    bool same = n->value && json_same(n->value, value);
+    bool same = n->shown && holds(w->a, n, value);
     if (!same) w->effect->differing++;
     if (!beats(w->at, above) || !beats(w->at, n->leaf)) {
         if (!same) w->effect->lost++;
@@ -144,7 +162,9 @@ static void write_leaf(walk *w, node *n, const json_t *value, mark above)
     if (w->dry_run) return;
     prune(n, w->at);
     n->leaf = (mark){w->at, true};
-    n->value = covered ? NULL : value;
+    n->shown = !covered;
+    n->value = value;
+    n->text.len = 0;
 }
 
 /* Writes an empty object at `n`. */
@@ -161,7 +181,7 @@ static void write_empty(walk *w, node *n, mark above)
     if (w->at != n->object.at) w->effect->changed = true;
     if (w->dry_run) return;
     n->object = (mark){w->at, true};
-    n->value = NULL; /* its time stays, as a branch mark */
+    n->shown = false; /* its time stays, as a branch mark */
 }
 
 static void walk_member(walk *w, node *n, const char *key, const json_t *value, mark above)
@@ -175,7 +195,7 @@ static void walk_member(walk *w, node *n, const char *key, const json_t *value, 
     } else {
         size_t before = w->effect->applied;
         walk_members(w, child, value, later(above, child->leaf));
-        if (w->effect->applied > before && !w->dry_run) child->value = NULL; /* a scalar gave way to an object */
+        if (w->effect->applied > before && !w->dry_run) child->shown = false; /* a scalar gave way to an object */
     }
     if (made && !w->dry_run && node_visible(made)) node_attach(w->a, n, made);
 }
@@ -271,19 +291,52 @@ int64_t merge_next(const merge_state *s)
     return latest == MERGE_NEVER ? MERGE_NEVER : latest + 1;
 }
 
+static node *leaf_named(const merge_state *s, const char *name)
+{
+    for (size_t i = 0; i < s->root.count; i++) {
+        node *n = s->root.children[i];
+        if (strcmp(n->key, name) == 0) return n->shown ? n : NULL;
+    }
+    return NULL;
+}
+
 const json_t *merge_get(const merge_state *s, const char *name)
 {
-    for (size_t i = 0; i < s->root.count; i++)
-        if (strcmp(s->root.children[i]->key, name) == 0) return s->root.children[i]->value;
-    return NULL;
+    node *n = leaf_named(s, name);
+    return n ? value_of(s->a, n) : NULL;
+}
+
+bool merge_has(const merge_state *s, const char *name)
+{
+    const node *n = leaf_named(s, name);
+    return n && (n->value ? !json_is_null(n->value) : *n->text.text != 'n');
+}
+
+static bool same_members(arena *a, node *n, const json_t *data)
+{
+    const char *key;
+    json_t *value;
+    if (n->count != json_object_size(data)) return false;
+    json_object_foreach ((json_t *)data, key, value) {
+        node *child = node_child(a, n, key);
+        if (!child || child->shown == json_is_object(value)) return false;
+        if (child->shown ? !holds(a, child, value) : !same_members(a, child, value)) return false;
+    }
+    return true;
+}
+
+bool merge_is(const merge_state *s, const json_t *data)
+{
+    return same_members(s->a, (node *)&s->root, data);
 }
 
 /* Storing and loading */
 
 static void write_node(const node *n, strbuf *out)
 {
-    if (n->value) {
-        json_write(out, n->value);
+    if (n->shown) {
+        if (n->text.len > 0) strbuf_add(out, n->text.text, n->text.len);
+        else json_write(out, n->value);
         return;
     }
     strbuf_putc(out, '{');
@@ -308,13 +361,13 @@ typedef struct times {
 /* The times that need no mark when they equal the base: those of visible leaves, and of objects that are empty. */
 static void collect_times(const node *n, times *t)
 {
-    if (n->value || (n->count == 0 && n->object.at != MERGE_NEVER)) {
+    if (n->shown || (n->count == 0 && n->object.at != MERGE_NEVER)) {
         if (t->count == t->room) {
             size_t room = t->room ? t->room * 2 : 32;
             t->list = arena_grow(t->a, t->list, t->room * sizeof *t->list, room * sizeof *t->list);
             t->room = room;
         }
-        t->list[t->count++] = n->value ? n->leaf.at : n->object.at;
+        t->list[t->count++] = n->shown ? n->leaf.at : n->object.at;
     }
     for (size_t i = 0; i < n->count; i++) collect_times(n->children[i], t);
 }
@@ -344,37 +397,46 @@ static int64_t choose_base(const merge_state *s)
     return best;
 }
 
-static void write_mark(strbuf *out, const strbuf *path, const char *suffix, int64_t at)
+/* A path, from its end to the root. */
+typedef struct path {
+    const struct path *parent;
+    const char *key;
+} path;
+
+static void write_pointer(const path *p, strbuf *out)
 {
-    if (out->len == 0) strbuf_putc(out, '{');
-    const char *pointer = arena_printf(out->a, "%s%s", path->data ? path->data : "", suffix);
-    json_write_int(out, pointer, at);
+    if (!p) return;
+    write_pointer(p->parent, out);
+    strbuf_putc(out, '/');
+    for (const char *c = p->key; *c; c++) {
+        if (*c == '~' || *c == '/') strbuf_puts(out, *c == '~' ? "~0" : "~1");
+        else strbuf_putc(out, *c);
+    }
 }
 
-static void write_marks(const node *n, strbuf *path, int64_t base, strbuf *out)
+static void write_mark(strbuf *out, const path *p, const char *suffix, int64_t at)
 {
-    bool implied = n->value != NULL; /* a leaf that stands in `data` */
-    if (n->leaf.at != MERGE_NEVER && !(implied && n->leaf.at == base)) write_mark(out, path, "", n->leaf.at);
+    strbuf pointer = STRBUF(out->a);
+    write_pointer(p, &pointer);
+    strbuf_puts(&pointer, suffix);
+    if (out->len == 0) strbuf_putc(out, '{');
+    json_write_int(out, pointer.data, at);
+}
+
+static void write_marks(const node *n, const path *p, int64_t base, strbuf *out)
+{
+    bool implied = n->shown; /* a leaf that stands in `data` */
+    if (n->leaf.at != MERGE_NEVER && !(implied && n->leaf.at == base)) write_mark(out, p, "", n->leaf.at);
     implied = n->count == 0 && n->object.at == base;
-    if (n->object.at != MERGE_NEVER && !implied) write_mark(out, path, "/~", n->object.at);
-    size_t len = path->len;
-    for (size_t i = 0; i < n->count; i++) {
-        strbuf_putc(path, '/');
-        for (const char *c = n->children[i]->key; *c; c++) {
-            if (*c == '~' || *c == '/') strbuf_puts(path, *c == '~' ? "~0" : "~1");
-            else strbuf_putc(path, *c);
-        }
-        write_marks(n->children[i], path, base, out);
-        path->len = len;
-        path->data[len] = '\0';
-    }
+    if (n->object.at != MERGE_NEVER && !implied) write_mark(out, p, "/~", n->object.at);
+    for (size_t i = 0; i < n->count; i++) write_marks(n->children[i], &(path){p, n->children[i]->key}, base, out);
 }
 
 int64_t merge_write_marks(const merge_state *s, strbuf *out)
 {
     int64_t base = choose_base(s);
-    strbuf path = STRBUF(s->a), marks = STRBUF(s->a);
-    write_marks(&s->root, &path, base, &marks);
+    strbuf marks = STRBUF(s->a);
+    write_marks(&s->root, NULL, base, &marks);
     if (marks.len > 0) {
         strbuf_putc(&marks, '}');
         strbuf_add(out, marks.data, marks.len);
@@ -382,21 +444,29 @@ int64_t merge_write_marks(const merge_state *s, strbuf *out)
     return base;
 }
 
-static void load_members(arena *a, node *n, const json_t *data, int64_t base)
+/* The members of a JSON object that the database holds; none if it is no object. */
+static size_t members_of(arena *a, const char *text, size_t len, json_slice **members)
 {
-    const char *key;
-    json_t *value;
-    json_object_foreach ((json_t *)data, key, value) {
-        node *child = node_new(a, key);
+    size_t count;
+    json_fault fault;
+    return json_split(a, '{', text, len, SIZE_MAX, members, &count, &fault) ? count : 0;
+}
+
+static void load_members(arena *a, node *n, const char *text, size_t len, int64_t base)
+{
+    json_slice *members;
+    size_t count = members_of(a, text, len, &members);
+    for (size_t i = 0; i < count; i++) {
+        node *child = node_new(a, members[i].key);
         node_attach(a, n, child);
-        if (!json_is_object(value)) {
-            child->value = value;
+        child->shown = *members[i].text != '{';
+        if (child->shown) {
+            child->text = members[i];
             child->leaf.at = base;
-        } else if (json_object_size(value) == 0) {
-            child->object.at = base;
-        } else {
-            load_members(a, child, value, base);
+            continue;
         }
+        load_members(a, child, members[i].text, members[i].len, base);
+        if (child->count == 0) child->object.at = base;
     }
 }
 
@@ -424,11 +494,11 @@ static void load_mark(arena *a, node *n, const char *pointer, int64_t at)
 
 merge_state *merge_load(arena *a, const merge_row *row)
 {
-    const char *pointer;
-    json_t *at;
+    json_slice *marks;
     merge_state *s = merge_new(a);
-    load_members(a, &s->root, row->data, row->base);
-    json_object_foreach ((json_t *)row->marks, pointer, at) load_mark(a, &s->root, pointer, json_integer_value(at));
+    if (row->data) load_members(a, &s->root, row->data, strlen(row->data), row->base);
+    size_t count = row->marks ? members_of(a, row->marks, strlen(row->marks), &marks) : 0;
+    for (size_t i = 0; i < count; i++) load_mark(a, &s->root, marks[i].key, strtoll(marks[i].text, NULL, 10));
     s->edited.at = row->edited;
     s->deleted.at = row->deleted;
     s->is_deleted = row->deleted != MERGE_NEVER;

@@ -26,10 +26,11 @@
 
 typedef struct merge_state merge_state;
 
-/* What the database holds of a state; merge_store writes it, merge_load reads it. Instants are milliseconds. */
+/* What the database holds of a state; merge_write and merge_write_marks write it, merge_load reads it. Instants are
+ * milliseconds; the texts are JSON. */
 typedef struct merge_row {
-    const json_t *data;  /* the visible tree, an object */
-    const json_t *marks; /* JSON pointer → time, for what differs from `base`; "<pointer>/~" is an empty object's own
+    const char *data;    /* the visible tree, an object */
+    const char *marks;   /* JSON pointer → time, for what differs from `base`; "<pointer>/~" is an empty object's own
                             time, "" that of a replacement of the whole tree. NULL: none differs */
     int64_t base;        /* the time of every leaf that `marks` does not name */
     int64_t edited;      /* the latest edit, or MERGE_NEVER */
@@ -59,7 +60,7 @@ typedef struct merge_effect {
 /* The state of an entity that was never heard of. */
 merge_state *merge_new(arena *a);
 
-/* The state that `row` describes; `row->data` must live as long as it. */
+/* The state that `row` describes; its texts must live as long as it. Values are parsed only where an edit meets them. */
 merge_state *merge_load(arena *a, const merge_row *row);
 
 /* Applies `edit`; with `dry_run` only tells what it would do. */
@@ -76,6 +77,12 @@ int64_t merge_next(const merge_state *s);
 
 /* The value of the top-level leaf `name`, or NULL. */
 const json_t *merge_get(const merge_state *s, const char *name);
+
+/* Whether there is a top-level leaf `name` that is not null. */
+bool merge_has(const merge_state *s, const char *name);
+
+/* Whether the visible tree is `data`: the same members with the same values (json_same), in whatever order. */
+bool merge_is(const merge_state *s, const json_t *data);
 
 /* Appends the visible tree as a JSON object. */
 void merge_write(const merge_state *s, strbuf *out);

@@ -27,7 +27,7 @@ const db_param *resolve_read_params(arena *a, const char *user, const operation 
     for (size_t i = 0; i < count; i++) {
         const operation *op = &ops[i];
         if (op->failed != RC_OK) continue;
-        const char *name = arena_printf(a, "%s %s", op->kind->name, op->stored_id);
+        const char *name = entity_label(a, op->kind, op->stored_id);
         if (!json_object_get(named, name)) {
             json_put(a, named, name, json_true());
             db_array_text(&x[KINDS], op->kind->name);
@@ -135,10 +135,9 @@ static bool too_large(const step *s, size_t *size)
 {
     size_t limit = (size_t)s->r->conf->entity;
     if (s->op->type == OPERATION_DELETE || s->e->size + s->op->size <= limit) return false;
-    json_fault fault;
     strbuf text = STRBUF(s->r->a);
     merge_write(s->e->state, &text);
-    merge_row row = {.data = json_read(s->r->a, text.data, text.len, SIZE_MAX, &fault),
+    merge_row row = {.data = text.data,
                      .base = MERGE_NEVER,
                      .edited = MERGE_NEVER,
                      .deleted = MERGE_NEVER};
@@ -338,7 +337,7 @@ replaced resolve_replace(resolver *r, const operation *op, size_t number, outcom
     step s = {.r = r, .op = op, .out = out, .e = e, .status_before = e->status, .key_before = e->key};
     out->status = OUTCOME_SUCCESS;
     out->entity = e;
-    if (e->status == ENTITY_LIVE && !e->touched && e->loaded && json_same(e->loaded, op->data)) return REPLACED_NOTHING;
+    if (e->status == ENTITY_LIVE && !e->touched && merge_is(e->state, op->data)) return REPLACED_NOTHING;
     s.edit = (merge_edit){MERGE_REPLACE, op->data, op->at};
     if (op->at == MERGE_NEVER || op->at > r->stamp + r->conf->clock_skew * 1000) s.edit.at = r->stamp;
     s.sent_at = s.edit.at;

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fill, population } from './data.mjs';
 import { limitScript, runLimit, statements } from './limit.mjs';
 import { scratch, sql } from './stack.mjs';
+import { median, quantile } from './table.mjs';
 import { workloads } from './workloads.mjs';
 
 const TABLES = ['clocks', 'entities', 'ledger', 'queue', 'conflicts'];
@@ -56,8 +57,6 @@ const choices = [
       one.replace(/ AS l;/, ` WITH ORDINALITY AS l (a, b, c, n) WHERE n = ${i + 1};`).replace('l.*', 'l.a, l.b, l.c')).join('\n')) },
 ];
 
-const median = (list) => [...list].sort((x, y) => x - y)[list.length >> 1];
-
 async function sizes(table) {
   const rows = await sql(`SELECT pg_table_size(x), pg_indexes_size(x) FROM unnest(ARRAY['a.${table}', 'b.${table}']::regclass[]) AS x`);
   return rows.map((row) => row.map((bytes) => `${(bytes / 1e6).toFixed(1)}`).join(' + ')).join(' / ');
@@ -69,8 +68,9 @@ async function hot(table) {
   return rows.map(([percent]) => `${percent || '-'} %`).join(' / ');
 }
 
-// Prints a line for each choice and workload; resolves to the figures.
-export async function measureChoices(seconds, rounds) {
+// Prints a line for each choice and workload: the medians of both, and of b/a of each round the median and the quartiles. A machine
+// that is slower for a while is so for both of a round, if rounds are short. Resolves to the figures.
+export async function measureChoices(rounds) {
   const results = [];
   await fill(people);
   for (const id of ['W2', 'W3', 'W5', 'W1']) {
@@ -78,7 +78,7 @@ export async function measureChoices(seconds, rounds) {
     script[id] = await limitScript(`choice-${id}`, { ...recipe, count: -1 }, people);
   }
   await fill(people); // as it was before the requests
-  console.log(`${'choice'.padEnd(26)}${'a'.padEnd(30)}${'b'.padEnd(32)}${'script'.padEnd(8)}${'a/s'.padStart(9)}${'b/s'.padStart(9)}${'b/a'.padStart(7)}`);
+  console.log(`${'choice'.padEnd(26)}${'a'.padEnd(30)}${'b'.padEnd(32)}${'script'.padEnd(8)}${'a/s'.padStart(9)}${'b/s'.padStart(9)}${'b/a'.padStart(7)}  quartiles`);
   for (const { what, a, b, on, change = '', script: edit = (text) => text, options = (text) => text, size } of choices)
     for (const id of on) {
       await sql(copies(change));
@@ -87,13 +87,13 @@ export async function measureChoices(seconds, rounds) {
         for (const schema of round % 2 ? ['b', 'a'] : ['a', 'b']) {
           const file = `${scratch}/choice.sql`, text = readFileSync(script[id].file, 'utf8');
           writeFileSync(file, schema === 'b' ? edit(text) : text);
-          const one = await runLimit([{ ...script[id], file }], people, 4, seconds, (given) =>
+          const one = await runLimit([{ ...script[id], file }], people, 4, 1, (given) =>
             (schema === 'b' ? options(given) : given).replace('search_path=booky', `search_path=${schema},booky`));
           perSecond[schema].push(one.perSecond);
         }
-      const [x, y] = [median(perSecond.a), median(perSecond.b)];
+      const [x, y] = [median(perSecond.a), median(perSecond.b)], ratios = perSecond.a.map((one, round) => perSecond.b[round] / one);
       const more = size ? `   table + indexes MB ${await sizes(size)}; HOT ${await hot(size)}` : '';
-      console.log(`${what.padEnd(26)}${a.padEnd(30)}${b.padEnd(32)}${id.padEnd(8)}${x.toFixed(0).padStart(9)}${y.toFixed(0).padStart(9)}${(y / x).toFixed(2).padStart(7)}${more}`);
+      console.log(`${what.padEnd(26)}${a.padEnd(30)}${b.padEnd(32)}${id.padEnd(8)}${x.toFixed(0).padStart(9)}${y.toFixed(0).padStart(9)}${median(ratios).toFixed(2).padStart(7)}  ${[0.25, 0.75].map((part) => quantile(ratios, part).toFixed(2)).join('–')}${more}`);
       results.push({ what, a, b, workload: id, perSecond });
     }
   await sql('DROP SCHEMA a CASCADE; DROP SCHEMA b CASCADE');

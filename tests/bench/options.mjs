@@ -8,7 +8,7 @@ function read() {
       growth: { type: 'boolean', default: false }, peer: { type: 'boolean', default: false }, choices: { type: 'boolean', default: false },
     },
   });
-  const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
+  const rounds = Number(values.rounds ?? (values.quick ? 1 : values.choices ? 9 : 3));
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds: ${values.rounds} is not a whole number above 0`);
   return { ...values, rounds, only: values.only?.split(',') };
 }

@@ -10,7 +10,7 @@ import { limitScript, runLimit } from './limit.mjs';
 import { options } from './options.mjs';
 import { plots } from './plot.mjs';
 import { build, cluster, peer, run, scratch, served, sql, start, url, workers } from './stack.mjs';
-import { headings, measured } from './table.mjs';
+import { headings, measured, median } from './table.mjs';
 import { recipeLine, workloads } from './workloads.mjs';
 
 const seconds = options.quick ? 1 : 2;
@@ -60,11 +60,6 @@ async function measure(w, name, connections, warm) {
 }
 
 // ---- a workload
-
-const median = (list) => {
-  const sorted = [...list].sort((a, b) => a - b), middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-};
 
 // Of the rounds: the median of each figure, and the throughput's extremes.
 function summary(results) {
@@ -131,7 +126,7 @@ const report = {
 const list = workloads.filter(chosen);
 if (list.length === 0) throw new Error(`--only: the workloads are ${[...new Set(workloads.map((w) => w.group ?? w.id))].join(',')}`);
 report.bookBytes = await seed();
-if (options.choices) report.choices = await measureChoices(seconds, options.rounds);
+if (options.choices) report.choices = await measureChoices(options.rounds);
 else {
   console.log(headings(Object.keys(paths)));
   for (const w of list) await measureAll(w, report);

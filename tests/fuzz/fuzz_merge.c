@@ -95,10 +95,13 @@ static merge_state *stored(arena *a, const merge_state *s)
 {
     strbuf marks = STRBUF(a);
     merge_row row = {.base = merge_write_marks(s, &marks), .edited = merge_edited(s), .deleted = merge_deleted(s)};
-    row.data = visible(a, s);
-    if (marks.len > 0) row.marks = parsed(a, &marks);
+    strbuf data = STRBUF(a);
+    merge_write(s, &data);
+    row.data = data.data;
+    row.marks = marks.data;
     merge_state *again = merge_load(a, &row);
-    REQUIRE(json_same(visible(a, again), row.data));
+    REQUIRE(json_same(visible(a, again), visible(a, s)));
+    REQUIRE(merge_is(again, visible(a, s)));
     return again;
 }
 

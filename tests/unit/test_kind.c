@@ -121,8 +121,8 @@ static const struct {
     {"an unknown display", "userSettings", WHOLE, "{'ratingDisplay':'hearts'}",
      ".ratingDisplay: must be one of stars, numbers"},
 
-    /* the first fault in the order of the table is told */
-    {"two faults", "book", WHOLE, "{'pageCount':'x','title':5}", ".title: must be a string"},
+    /* the first fault in the order of the data is told */
+    {"two faults", "book", WHOLE, "{'pageCount':'x','title':5}", ".pageCount: must be a number"},
 };
 
 START_TEST(of_this_data_is_said)
