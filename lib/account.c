@@ -156,8 +156,7 @@ rc account_erase(call *c, strbuf *reply)
     db_param user = db_text(c->user);
     c->committing = true;
     call_changes(c, 0, 0, NULL); /* the clock goes too */
-    rc code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN}, {.id = SQL_IDENTIFY, .params = &user},
-                     {.id = SQL_CLOCK_ADVANCE, .params = &user, .result = &clock},
+    rc code = DB_RUN(c->db, c->a, DB_BEGIN_WRITE(&user, &clock),
                      {.id = SQL_ERASE, .params = &user, .result = &counts}, {.id = SQL_COMMIT});
     if (code != RC_OK) return code;
     strbuf_putc(reply, '{');

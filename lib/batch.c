@@ -110,8 +110,7 @@ static rc load(batch *b)
         if (b->ops[i].failed == RC_OK) db_array_text(&ids, b->ops[i].id);
     db_param user = db_text(c->user);
     rc code = DB_RUN(
-        c->db, c->a, {.id = SQL_BEGIN}, {.id = SQL_IDENTIFY, .params = &user},
-        {.id = SQL_CLOCK_ADVANCE, .params = &user, .result = &clock},
+        c->db, c->a, DB_BEGIN_WRITE(&user, &clock),
         {.id = SQL_LEDGER_READ, .params = DB_PARAMS(user, db_array_param(&ids)), .result = &ledger},
         {.id = SQL_ENTITIES_READ, .params = resolve_read_params(c->a, c->user, b->ops, b->count), .result = &entities});
     if (code != RC_OK) return code;

@@ -98,6 +98,11 @@ rc db_run(db *d, arena *a, const db_step *steps, size_t count);
 #define DB_RUN(d, a, ...) \
     db_run(d, a, (const db_step[]){__VA_ARGS__}, sizeof((const db_step[]){__VA_ARGS__}) / sizeof(db_step))
 
+/* The steps that every write begins with: a transaction in the name of `*user` (a db_param) that holds the user's clock up to
+ * its end. The clock's row comes in *clock, which may be NULL. */
+#define DB_BEGIN_WRITE(user, clock) \
+    {.id = SQL_BEGIN}, {.id = SQL_IDENTIFY, .params = (user)}, {.id = SQL_CLOCK_ADVANCE, .params = (user), .result = (clock)}
+
 /* One statement for `user` as one round trip: it is one snapshot and commits by itself, so it needs no transaction block. */
 rc db_query(db *d, arena *a, const char *user, sql_id id, const db_param *params, PGresult **result);
 

@@ -243,9 +243,7 @@ static rc begin(full *f, arena *a, const db_param *read, PGresult **entities)
     PGresult *clock, *plan;
     db_param user = db_text(f->c->user);
     const db_step steps[] = {
-        {.id = SQL_BEGIN},
-        {.id = SQL_IDENTIFY, .params = &user},
-        {.id = SQL_CLOCK_ADVANCE, .params = &user, .result = &clock},
+        DB_BEGIN_WRITE(&user, &clock),
         {.id = SQL_FULL_PLAN, .params = DB_PARAMS(user, f->kinds_param, f->item_kinds, f->item_ids), .result = &plan},
         {.id = SQL_ENTITIES_READ, .params = read, .result = entities},
     };

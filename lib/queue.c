@@ -77,8 +77,7 @@ rc queue_add(call *c, const char *body, size_t len, bool *created, strbuf *reply
     db_param base = op.base == MERGE_NEVER ? db_null() : db_int(c->a, op.base);
     db_param hash = {(const char *)op.hash, sizeof op.hash, true};
     db_param text = data ? db_text(arena_strndup(c->a, data->text, data->len)) : db_null();
-    code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN}, {.id = SQL_IDENTIFY, .params = &user},
-                  {.id = SQL_CLOCK_ADVANCE, .params = &user},
+    code = DB_RUN(c->db, c->a, DB_BEGIN_WRITE(&user, NULL),
                   {.id = SQL_LEDGER_READ, .params = DB_PARAMS(user, db_array_param(&ids)), .result = &ledger},
                   {.id = SQL_QUEUE_ADD, .result = &added,
                    .params = DB_PARAMS(user, id, at, db_text(op.type_name), db_text(op.kind->name), db_text(op.entity_id), hash, text,
@@ -186,8 +185,7 @@ rc queue_mark(call *c, const char *body, size_t len, strbuf *reply)
     strbuf unknown = STRBUF(c->a);
     rc code = read_ids(c, body, len, &ids);
     if (code != RC_OK) return code;
-    code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN}, {.id = SQL_IDENTIFY, .params = &user},
-                  {.id = SQL_CLOCK_ADVANCE, .params = &user},
+    code = DB_RUN(c->db, c->a, DB_BEGIN_WRITE(&user, NULL),
                   {.id = SQL_QUEUE_MARK, .params = DB_PARAMS(user, db_array_param(&ids)), .result = &rows});
     if (code != RC_OK) return code;
     strbuf_putc(&unknown, '[');
@@ -218,8 +216,7 @@ rc queue_clear(call *c, strbuf *reply)
 {
     PGresult *r;
     db_param user = db_text(c->user);
-    rc code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN}, {.id = SQL_IDENTIFY, .params = &user},
-                     {.id = SQL_CLOCK_ADVANCE, .params = &user},
+    rc code = DB_RUN(c->db, c->a, DB_BEGIN_WRITE(&user, NULL),
                      {.id = SQL_QUEUE_CLEAR, .params = &user, .result = &r});
     if (code != RC_OK) return code;
     int64_t cleared = db_column_int(r, 0, 0, 0);

@@ -277,8 +277,7 @@ rc review_resolve(call *c, const char *id, const char *body, size_t len, strbuf 
     if (d.merged) db_array_text(&keys, json_string_value(json_object_get(d.merged, "bookId")));
     if (d.merged) db_array_text(&keys, json_string_value(json_object_get(d.merged, "name")));
     db_param user = db_text(c->user), at = db_int(c->a, stamp);
-    code = DB_RUN(c->db, c->a, {.id = SQL_BEGIN}, {.id = SQL_IDENTIFY, .params = &user},
-                  {.id = SQL_CLOCK_ADVANCE, .params = &user, .result = &clock},
+    code = DB_RUN(c->db, c->a, DB_BEGIN_WRITE(&user, &clock),
                   {.id = SQL_CONFLICTS_LIST, .result = &row,
                    .params = DB_PARAMS(user, db_null(), at, db_int(c->a, n + 1), db_int(c->a, 1))},
                   {.id = SQL_CONFLICT_ENTITIES, .result = &entities,
