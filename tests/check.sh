@@ -56,7 +56,7 @@ check_lists() { # the makefiles name every source, one by one
     local file unlisted=0
     cd "$ROOT"
     for file in lib/*.[ch] fcgi-app/*.[ch] migrations/*.sql nginx/*.conf nginx/*/*.conf systemd/*.* docs/*.* docs/man/* docs/examples/* docs/examples/scale/* \
-        monitoring/*.* tests/*.sh tests/unit/*.[ch] tests/db/*.[ch] tests/fuzz/*.[ch] tests/memory/*.[ch] tests/bench/*.* tests/bench/peer/*.* tests/contract/*.* \
+        monitoring/*.* tests/*.sh tests/*.mjs tests/unit/*.[ch] tests/db/*.[ch] tests/fuzz/*.[ch] tests/memory/*.[ch] tests/bench/*.* tests/bench/peer/*.* tests/contract/*.* \
         client/*.* client/src/*.ts client/demo/*.* client/test/*.mjs tests/e2e/*.* tests/e2e/restart/*.*; do
         [[ ! -f $file || $file == *.mk ]] || grep -qF "${file%.in}" ./*/local.mk || { say "$file is in no local.mk" && unlisted=1; }
     done

@@ -135,5 +135,5 @@ e2e_files = \
 	tests/e2e/restart/restart.test.mjs \
 	tests/e2e/scenarios.test.mjs \
 	tests/e2e/tabs.test.mjs
-EXTRA_DIST += tests/check.sh tests/package.sh tests/torture.sh tests/ha tests/http tests/nginx tests/overload tests/pool tests/push \
+EXTRA_DIST += tests/check.sh tests/package.sh tests/torture.sh tests/wait.mjs tests/ha tests/http tests/nginx tests/overload tests/pool tests/push \
 	tests/torture $(bench_files) $(contract_files) $(e2e_files)

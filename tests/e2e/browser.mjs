@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import { chromium } from 'playwright-core';
-import { mint, origin, sleep } from '../http/lib.mjs';
+import { mint, origin } from '../http/lib.mjs';
 import { Owner } from '../http/owner.mjs';
+import * as wait from '../wait.mjs';
 
 export const browser = await chromium.launch({
   executablePath: process.env.BOOKY_TEST_BROWSER ?? '/usr/bin/chromium',
@@ -12,15 +13,8 @@ export const browser = await chromium.launch({
 });
 after(() => browser.close());
 
-// Polls until `probe` gives something: up to a minute, as a client that was refused a few times waits for several seconds.
-export async function until(what, probe) {
-  for (let i = 0; i < 600; i++) {
-    const found = await probe();
-    if (found) return found;
-    await sleep(100);
-  }
-  return assert.fail(`did not happen: ${what}`);
-}
+// Up to a minute, as a client that was refused a few times waits for several seconds.
+export const until = (what, probe) => wait.until(what, probe, 60);
 
 // A profile: databases, and what all its tabs share. What the browser complains of is in `complaints`.
 export async function openProfile(options) {

@@ -7,20 +7,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { openSync, readlinkSync } from 'node:fs';
+import { sleep, until } from '../wait.mjs';
+
+export { sleep, until };
 
 export const folder = `${process.env.BOOKY_TEST_STATE}/ha`;
 const as = (process.env.BOOKY_TEST_AS ?? '').split(' ').filter(Boolean);
-
-export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-// Polls until `probe` gives something; fails after `seconds`.
-export async function until(what, probe, seconds = 20) {
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(20)) {
-    const found = await probe();
-    if (found) return found;
-  }
-  return assert.fail(`did not happen within ${seconds} s: ${what}`);
-}
 
 const command = (program, ...args) => execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 

@@ -15,6 +15,9 @@ import { readFileSync } from 'node:fs';
 import https from 'node:https';
 import path from 'node:path';
 import zlib from 'node:zlib';
+import { sleep, until } from '../wait.mjs';
+
+export { sleep, until };
 
 export const origin = new URL(process.env.BOOKY_URL).origin;
 export const ca = readFileSync(process.env.BOOKY_TEST_CA);
@@ -99,18 +102,6 @@ export function mint(claims, { alg = 'HS256', key = secret, header = {}, signer 
 const start = Date.now();
 export const ago = (minutes) => new Date(start - minutes * 60_000).toISOString();
 export const ms = (instant) => new Date(instant).getTime();
-export const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
-
-// Polls until `probe` gives something; fails after ten seconds.
-export async function until(what, probe) {
-  for (let i = 0; i < 200; i++) {
-    const found = await probe();
-    if (found) return found;
-    await sleep(50);
-  }
-  return assert.fail(`did not happen: ${what}`);
-}
-
 // Operations
 
 // op('create', 'book', 'b1', { title: 'T' }, { timestamp }): a member given as undefined is left out when it is sent.

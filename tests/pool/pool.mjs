@@ -13,6 +13,9 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 
 import { request } from './fastcgi.mjs';
+import { sleep, until } from '../wait.mjs';
+
+export { sleep, until };
 
 const required = ['BOOKY_BIN', 'BOOKY_TEST_DSN', 'BOOKY_TEST_ADMIN_DSN'];
 const missing = required.filter((name) => !process.env[name]);
@@ -23,17 +26,6 @@ const dsn = process.env.BOOKY_TEST_DSN, adminDsn = process.env.BOOKY_TEST_ADMIN_
 const secret = randomBytes(32).toString('hex');
 
 export const run = promisify(execFile);
-export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-// Polls until `probe` gives something; fails after `seconds`.
-export async function until(what, probe, seconds = 20) {
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(30)) {
-    const found = await probe();
-    if (found) return found;
-  }
-  return assert.fail(`did not happen within ${seconds} s: ${what}`);
-}
-
 export function isAlive(pid) {
   try {
     return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));

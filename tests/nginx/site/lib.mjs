@@ -12,23 +12,14 @@ import path from 'node:path';
 import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { Pool } from './pool.mjs';
+import { sleep, until } from '../../wait.mjs';
+
+export { sleep, until };
 
 const shipped = fileURLToPath(new URL('../../../nginx/', import.meta.url));
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/local/sbin:/usr/sbin:/sbin` };
 
 export const HOST = 'api.example.org'; // as in booky-sync.conf
-export const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
-
-// Polls until `probe` gives something; fails after ten seconds.
-export async function until(what, probe) {
-  for (let i = 0; i < 200; i++) {
-    const found = await probe();
-    if (found) return found;
-    await sleep(50);
-  }
-  return assert.fail(`did not happen: ${what}`);
-}
-
 // An interrupted run takes its nginx along (see #remove).
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
 
