@@ -3,6 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fill, population } from './data.mjs';
 import { limitScript, runLimit, statements } from './limit.mjs';
+import { sleep } from '../wait.mjs';
 import { scratch, sql } from './stack.mjs';
 import { median, quantile } from './table.mjs';
 import { workloads } from './workloads.mjs';
@@ -29,7 +30,7 @@ const copies = (change) => `
 const each = (text) => TABLES.map((table) => text.replaceAll('@T@', table)).join(' ');
 const setWise = /INSERT INTO ledger [^]*? AS l;/;
 
-// `b`: what makes the second copy another one; `script` and `options` change what is run on it.
+// `b`: what makes the second copy another one; `script` and `options` change what is run on it, `setting` the server meanwhile.
 const choices = [
   { what: 'the same twice: the noise', a: 'a', b: 'b', on: ['W1', 'W2'] },
   { what: 'type of the data', a: 'json', b: 'jsonb', on: ['W1', 'W2', 'W5'], size: 'entities',
@@ -55,7 +56,15 @@ const choices = [
   { what: 'the ledger is written', a: 'as arrays, at once', b: 'row by row, in a pipeline', on: ['W1'],
     script: (text) => text.replace(setWise, (one) => Array.from({ length: 10 }, (_, i) =>
       one.replace(/ AS l;/, ` WITH ORDINALITY AS l (a, b, c, n) WHERE n = ${i + 1};`).replace('l.*', 'l.a, l.b, l.c')).join('\n')) },
+  { what: 'wal_compression', a: 'off', b: 'lz4', on: ['W1'], setting: "wal_compression = 'lz4'" },
+  { what: 'commit_delay', a: '0', b: '100 µs', on: ['W1'], setting: 'commit_delay = 100' },
 ];
+
+const set = async (setting, on) => {
+  await sql(`ALTER SYSTEM ${on ? `SET ${setting}` : `RESET ${setting.split(' ')[0]}`}`);
+  await sql('SELECT pg_reload_conf()');
+  await sleep(300); // it is told, not awaited
+};
 
 async function sizes(table) {
   const rows = await sql(`SELECT pg_table_size(x), pg_indexes_size(x) FROM unnest(ARRAY['a.${table}', 'b.${table}']::regclass[]) AS x`);
@@ -79,7 +88,7 @@ export async function measureChoices(rounds) {
   }
   await fill(people); // as it was before the requests
   console.log(`${'choice'.padEnd(26)}${'a'.padEnd(30)}${'b'.padEnd(32)}${'script'.padEnd(8)}${'a/s'.padStart(9)}${'b/s'.padStart(9)}${'b/a'.padStart(7)}  quartiles`);
-  for (const { what, a, b, on, change = '', script: edit = (text) => text, options = (text) => text, size } of choices)
+  for (const { what, a, b, on, change = '', script: edit = (text) => text, options = (text) => text, setting, size } of choices)
     for (const id of on) {
       await sql(copies(change));
       const perSecond = { a: [], b: [] };
@@ -87,10 +96,12 @@ export async function measureChoices(rounds) {
         for (const schema of round % 2 ? ['b', 'a'] : ['a', 'b']) {
           const file = `${scratch}/choice.sql`, text = readFileSync(script[id].file, 'utf8');
           writeFileSync(file, schema === 'b' ? edit(text) : text);
+          if (setting) await set(setting, schema === 'b');
           const one = await runLimit([{ ...script[id], file }], people, 4, 1, (given) =>
             (schema === 'b' ? options(given) : given).replace('search_path=booky', `search_path=${schema},booky`));
           perSecond[schema].push(one.perSecond);
         }
+      if (setting) await set(setting, false);
       const [x, y] = [median(perSecond.a), median(perSecond.b)], ratios = perSecond.a.map((one, round) => perSecond.b[round] / one);
       const more = size ? `   table + indexes MB ${await sizes(size)}; HOT ${await hot(size)}` : '';
       console.log(`${what.padEnd(26)}${a.padEnd(30)}${b.padEnd(32)}${id.padEnd(8)}${x.toFixed(0).padStart(9)}${y.toFixed(0).padStart(9)}${median(ratios).toFixed(2).padStart(7)}  ${[0.25, 0.75].map((part) => quantile(ratios, part).toFixed(2)).join('–')}${more}`);

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test, { after } from 'node:test';
@@ -25,6 +26,9 @@ async function prepare() {
   return user;
 }
 
+// What nginx gets from a worker and shows the push process: user, cursor, device, end, cursor of the client.
+const ticketOf = async (user) =>
+  `${Buffer.from(user.id).toString('base64url')} ${await cursorOf(user)} 0000000000000000 ${seconds(3600)} ${await cursorOf(user)}`;
 const knowing = async (user) => ({ headers: { 'last-event-id': await cursorOf(user) } });
 const write = (user, notes) => user.apply(patch('b1', { notes }), { deviceId: 'phone' });
 
@@ -102,6 +106,26 @@ test('the metrics count it all, for this machine only', async () => {
   await until('it is counted out', async () => (await metric('/metrics/push', 'booky_sync_push_streams', '{protocol="sse"}')) === before);
 });
 
+test('a client that does not read holds up nobody, has one poke waiting at the most, and is ended after a minute', async () => {
+  const user = await prepare();
+  const ended = () => metric('/metrics/push', 'booky_sync_push_streams_ended_total', '{reason="slow"}');
+  const coalesced = () => metric('/metrics/push', 'booky_sync_push_pokes_coalesced_total');
+  const before = { ended: await ended(), coalesced: await coalesced() };
+  const deaf = net.connect(path.join(state, 'sock/push.sock')).pause(); // past nginx, whose buffers would take all of it
+  const over = new Promise((resolve) => deaf.on('close', resolve).on('error', () => {}));
+  deaf.write(`GET /stream HTTP/1.1\r\nHost: push\r\nX-Booky-Ticket: ${await ticketOf(user)}\r\n\r\n`);
+  const reader = await listen(user, '', await knowing(user));
+  for (let i = 0; (await coalesced()) < before.coalesced + 200; i++) {
+    assert.ok(i < 3000, 'its socket never fills');
+    await write(user, `${i}`);
+    assert.equal((await reader.next('a poke for who reads')).cursor, await cursorOf(user));
+  }
+  await until('it is ended', async () => (await ended()) === before.ended + 1, 90);
+  deaf.resume();
+  await over;
+  assert.ok(!reader.over);
+});
+
 // Another host: a push process with sockets of its own over the same database, asked without nginx.
 async function another(settings = {}) {
   const name = path.join(folder, `${started.length}`);
@@ -109,8 +133,6 @@ async function another(settings = {}) {
   const child = spawn(process.env.BOOKY_BIN, ['push', '--config', path.join(state, 'booky-sync.conf')], { env, stdio: ['ignore', 'inherit', 'inherit'] });
   started.push(child);
   await listening(`${name}.sock`);
-  const ticketOf = async (user) =>
-    `${Buffer.from(user.id).toString('base64url')} ${await cursorOf(user)} 0000000000000000 ${seconds(3600)} ${await cursorOf(user)}`;
   return {
     child, env,
     listen: async (user) => listen(user, '', { at: { socketPath: `${name}.sock`, path: '/stream', agent: false, headers: { 'x-booky-ticket': await ticketOf(user) } } }),
