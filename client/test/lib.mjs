@@ -2,12 +2,14 @@
 // fail. The tests run what is published: dist/.
 import 'fake-indexeddb/auto';
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { randomUUID, webcrypto } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
 import { createSyncService } from '../dist/index.js';
 import '../dist/events.js';
 import '../dist/lease.js';
 import '../dist/remote.js';
+
+globalThis.crypto ??= webcrypto; // what every browser has, and Node 18 has not
 
 export const START = Date.parse('2024-01-15T10:30:00Z');
 
