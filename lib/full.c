@@ -36,7 +36,7 @@ typedef struct full {
     size_t kind_count;
     item *items;
     size_t count, room, kept; /* `kept`: bytes of the items that were not forgotten */
-    json_t *ids; /* "kind id" → true */
+    json_t *ids; /* entity_label → place in `items` */
     bool merge, dry_run;
     const char *device, *if_match;
     int64_t snapshot; /* to restore; 0: items come from the body */
@@ -97,7 +97,7 @@ static bool check_item(full *f, arena *scratch, item *one, json_fault *fault)
     const char *name = entity_label(scratch, one->kind, one->id);
     if (json_object_get(f->ids, name))
         refuse_item(f, arena_printf(scratch, "%s.id", one->path), RC_VALIDATION, "occurs twice");
-    json_put(c->a, f->ids, name, json_true());
+    json_put(c->a, f->ids, name, json_integer((json_int_t)f->count));
     return true;
 }
 
@@ -302,9 +302,23 @@ static bool brings_nothing(const entity *e, const operation *op)
     return e->status == ENTITY_LIVE && op->at == MERGE_NEVER && merge_apply(e->state, &edit, true).differing == 0;
 }
 
+/* Whether an item is what is stored and has lost its place (one rating per book) to one behind it in the list, so that both stay
+ * as they are. */
+static bool stands_back(const full *f, resolver *r, const operation *op, size_t number)
+{
+    const entity *e = entity_get(&r->entities, op->kind, op->stored_id), *holder = resolve_holder(r, e);
+    if (!holder || e->touched || op->at > merge_edited(e->state) || !merge_is(e->state, op->data)) return false;
+    const json_t *place = json_object_get(f->ids, entity_label(r->a, holder->kind, holder->id));
+    return place && (size_t)json_integer_value(place) > number;
+}
+
 static rc apply_item(full *f, resolver *r, const operation *op, size_t number)
 {
     outcome out = {0};
+    if (!f->merge && stands_back(f, r, op, number)) {
+        f->unchanged++;
+        return RC_OK;
+    }
     if (!f->merge) {
         replaced what = resolve_replace(r, op, number, &out);
         f->created += what == REPLACED_CREATED;
@@ -445,8 +459,8 @@ rc full_restore(call *c, const char *id, strbuf *reply)
     for (int i = 0; i < PQntuples(ids); i++) {
         item one = {.kind = kind_find(db_column(ids, i, 0)), .id = db_column(ids, i, 1), .path = "snapshot"};
         if (!one.kind) return RC_FAILED;
+        json_put(c->a, f.ids, entity_label(c->a, one.kind, one.id), json_integer((json_int_t)f.count));
         add_item(&f, &one);
-        json_put(c->a, f.ids, entity_label(c->a, one.kind, one.id), json_true());
     }
     code = run(&f);
     if (code == RC_OK) write_reply(&f, reply);

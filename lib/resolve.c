@@ -352,6 +352,15 @@ replaced resolve_replace(resolver *r, const operation *op, size_t number, outcom
     return s.status_before == ENTITY_ABSENT || s.status_before == ENTITY_DELETED ? REPLACED_CREATED : REPLACED_UPDATED;
 }
 
+const entity *resolve_holder(const resolver *r, const entity *e)
+{
+    for (size_t i = 0; e->superseded_at != MERGE_NEVER && e->key && i < r->entities.count; i++) {
+        const entity *other = r->entities.list[i];
+        if (other != e && is_member(other, e->kind, e->key) && other->status == ENTITY_LIVE) return other;
+    }
+    return NULL;
+}
+
 resolver resolver_new(arena *a, const conf *c, int64_t stamp, size_t first)
 {
     return (resolver){.a = a,

@@ -54,6 +54,9 @@ typedef enum replaced { REPLACED_NOTHING, REPLACED_CREATED, REPLACED_UPDATED } r
 /* Puts op->data in place of the whole entity, whatever its time: what a full sync says is what is stored. */
 replaced resolve_replace(resolver *r, const operation *op, size_t number, outcome *out);
 
+/* The entity that has taken the place of `e` (one rating per book), or NULL. */
+const entity *resolve_holder(const resolver *r, const entity *e);
+
 /* A resolver for a transaction with that stamp; `first` numbers its first conflict. */
 resolver resolver_new(arena *a, const conf *c, int64_t stamp, size_t first);
 

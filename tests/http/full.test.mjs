@@ -441,9 +441,22 @@ test('two ratings of one book in the list: the later in the list stays, and both
     assert.deepEqual([conflict.reason, conflict.status], ['one_per_book', 'resolved']);
     assert.deepEqual([conflict.entityId, conflict.otherId].sort(), ['r1', 'r2']);
     assert.deepEqual([conflict.localData.stars, conflict.serverData.stars], [2, 1]);
-    await owner.replace({ ratings: [rating('r1', 'b1', 1), rating('r2', 'b1', 2), rating('r3', 'b2', 3)] });
-    assert.deepEqual(Object.keys(await owner.contents()).sort(), ['rating r2', 'rating r3'], 'and again');
+    const again = { ratings: [rating('r1', 'b1', 1), rating('r2', 'b1', 2), rating('r3', 'b2', 3)] };
+    assert.deepEqual(counts(await owner.unchanged(() => owner.replace(again))), some({ unchanged: 3 }));
+    again.ratings.reverse();
+    assert.deepEqual(counts(await owner.replace(again)), some({ created: 1, unchanged: 2 }));
+    assert.deepEqual(Object.keys(await owner.contents()).sort(), ['rating r1', 'rating r3'], 'the other order');
+    again.ratings.pop(); // r1, which has the place
+    assert.deepEqual(counts(await owner.replace(again)), some({ created: 1, deleted: 1, unchanged: 1 }));
+    assert.deepEqual(Object.keys(await owner.contents()).sort(), ['rating r2', 'rating r3'], 'the one is gone that stood before it');
   }
+});
+
+test('a list with very many ratings of one book is the same when it comes again', async () => {
+  const owner = new Owner(), ratings = Array.from({ length: 2500 }, (_, i) => rating(`r${i}`, 'b1', 1 + (i % 5)));
+  assert.deepEqual(counts(await owner.replace({ ratings })), some({ created: 2500 }));
+  assert.deepEqual(counts(await owner.unchanged(() => owner.replace({ ratings }))), some({ unchanged: 2500 }));
+  assert.deepEqual(Object.keys(await owner.contents()), ['rating r2499']);
 });
 
 test('a rating in the list takes the place of another one of the book, however late that was edited', async () => {
