@@ -7,4 +7,5 @@ EXTRA_DIST += \
 	debian/control \
 	debian/copyright \
 	debian/rules \
-	debian/source/format
+	debian/source/format \
+	debian/source/lintian-overrides
