@@ -193,10 +193,8 @@ static rc check_complete(const decision *d)
 {
     strbuf missing = STRBUF(d->c->a);
     if (strcmp(db_column(d->row, 0, REASON), "incomplete") != 0 || d->e->status != ENTITY_INCOMPLETE) return RC_OK;
-    for (const field *f = d->e->kind->fields; f->name; f++) {
-        const json_t *value = f->required ? merge_get(d->e->state, f->name) : NULL;
-        if (f->required && (!value || json_is_null(value))) strbuf_printf(&missing, "%s%s", missing.len ? ", " : "", f->name);
-    }
+    for (const field *f = d->e->kind->fields; f->name; f++)
+        if (f->required && !merge_has(d->e->state, f->name)) strbuf_printf(&missing, "%s%s", missing.len ? ", " : "", f->name);
     return call_invalid(d->c, d->choice == MERGE ? "mergedData" : "resolution",
                         "%s would still be missing; merge with it, or keep_server to drop the entity", missing.data);
 }

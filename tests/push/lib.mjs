@@ -140,15 +140,19 @@ export async function stopPush() {
   rmSync(pidFile);
 }
 
-// Starts one as ./dev does, under the stack's account; it stays when the tests have ended.
-export async function startPush() {
+// Starts the stack's `name` as ./dev does, under the stack's account; it stays when the tests have ended.
+export function startAgain(name, command) {
   const { uid, gid } = statSync(path.join(state, 'sock'));
-  const log = openSync(path.join(state, 'log/push.log'), 'a');
-  const child = spawn(process.env.BOOKY_BIN, ['push', '--config', path.join(state, 'booky-sync.conf')], {
+  const log = openSync(path.join(state, `log/${name}.log`), 'a');
+  const child = spawn(process.env.BOOKY_BIN, [command, '--config', path.join(state, 'booky-sync.conf')], {
     stdio: ['ignore', log, log], detached: true, uid, gid, cwd: state,
   });
   child.unref();
-  writeFileSync(pidFile, `${child.pid}\n`);
+  writeFileSync(path.join(state, `pid/${name}`), `${child.pid}\n`);
+}
+
+export async function startPush() {
+  startAgain('push', 'push');
   await listening(path.join(state, 'sock/push.sock'));
 }
 

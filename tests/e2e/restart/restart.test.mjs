@@ -1,12 +1,11 @@
 // The server goes away under devices that are at work.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { request, state } from '../../http/lib.mjs';
 import { Owner } from '../../http/owner.mjs';
-import { isAlive, startPush, stopPush } from '../../push/lib.mjs';
+import { isAlive, startAgain, startPush, stopPush } from '../../push/lib.mjs';
 import { Device, serverBooks, until } from '../browser.mjs';
 
 const pidFile = path.join(state, 'pid/pool');
@@ -17,15 +16,8 @@ async function stopPool(signal) {
   await until('the pool has ended', () => !isAlive(pid));
 }
 
-// Starts one as ./dev does, under the stack's account; it stays when the tests have ended.
 async function startPool() {
-  const { uid, gid } = statSync(path.join(state, 'sock'));
-  const log = openSync(path.join(state, 'log/pool.log'), 'a');
-  const child = spawn(process.env.BOOKY_BIN, ['serve', '--config', path.join(state, 'booky-sync.conf')], {
-    stdio: ['ignore', log, log], detached: true, uid, gid, cwd: state,
-  });
-  child.unref();
-  writeFileSync(pidFile, `${child.pid}\n`);
+  startAgain('pool', 'serve');
   await until('the pool answers', async () => (await request('/api/health')).status === 200);
 }
 
