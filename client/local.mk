@@ -1,51 +1,143 @@
 # The TypeScript client: built and tested by npm (package.json), not by make.
 EXTRA_DIST += \
 	client/.npmrc \
+	client/LICENSE \
 	client/README.md \
 	client/build.mjs \
+	client/demo/base.css \
+	client/demo/book.tsx \
 	client/demo/build.mjs \
-	client/demo/conflict.ts \
+	client/demo/conflict.tsx \
 	client/demo/demo.css \
-	client/demo/demo.ts \
+	client/demo/demo.tsx \
 	client/demo/device.ts \
-	client/demo/dom.ts \
-	client/demo/form.ts \
+	client/demo/entry.ts \
+	client/demo/feed.ts \
+	client/demo/form.tsx \
 	client/demo/icon.svg \
 	client/demo/index.html \
 	client/demo/library.ts \
-	client/demo/panel.ts \
+	client/demo/notifier.ts \
+	client/demo/panel.tsx \
+	client/demo/plot.tsx \
+	client/demo/pool.html \
+	client/demo/pool.tsx \
+	client/demo/react-dom.d.ts \
+	client/demo/samples.ts \
+	client/demo/shelf.tsx \
+	client/demo/snapshots.tsx \
+	client/demo/sw.js \
 	client/demo/tsconfig.json \
+	client/demo/ui.tsx \
+	client/demo/wire.tsx \
+	client/demo/words.ts \
+	client/entities.mjs \
+	client/examples/library/.npmrc \
+	client/examples/library/README.md \
+	client/examples/library/index.html \
+	client/examples/library/package-lock.json \
+	client/examples/library/package.json \
+	client/examples/library/src/add-form.tsx \
+	client/examples/library/src/app.css \
+	client/examples/library/src/app.tsx \
+	client/examples/library/src/attention.tsx \
+	client/examples/library/src/book-dialog.tsx \
+	client/examples/library/src/books.tsx \
+	client/examples/library/src/collections.tsx \
+	client/examples/library/src/main.tsx \
+	client/examples/library/src/session.ts \
+	client/examples/library/src/sw.js \
+	client/examples/library/src/text.ts \
+	client/examples/library/src/window.tsx \
+	client/examples/library/tsconfig.json \
+	client/examples/library/vite.config.ts \
 	client/package-lock.json \
 	client/package.json \
+	client/src/budget.ts \
+	client/src/conflicts.ts \
 	client/src/context.ts \
+	client/src/core.ts \
 	client/src/database.ts \
+	client/src/difference.ts \
+	client/src/edits.ts \
 	client/src/emitter.ts \
+	client/src/engine.ts \
+	client/src/entities.ts \
 	client/src/events.ts \
+	client/src/groups.ts \
 	client/src/http.ts \
+	client/src/ids.ts \
 	client/src/index.ts \
+	client/src/inspect.ts \
 	client/src/leader.ts \
 	client/src/lease.ts \
+	client/src/lists.ts \
+	client/src/live.ts \
+	client/src/memory.ts \
 	client/src/merge.ts \
+	client/src/operations.ts \
+	client/src/observed.ts \
+	client/src/options.ts \
 	client/src/pull.ts \
+	client/src/query.ts \
 	client/src/queue.ts \
 	client/src/react.ts \
+	client/src/recorder.ts \
 	client/src/remote.ts \
+	client/src/owner.ts \
+	client/src/parts.ts \
+	client/src/resync.ts \
 	client/src/retry.ts \
+	client/src/rounds.ts \
+	client/src/rows.ts \
+	client/src/send.ts \
+	client/src/service-worker.ts \
 	client/src/service.ts \
+	client/src/sizes.ts \
+	client/src/solid.ts \
 	client/src/store.ts \
+	client/src/svelte.ts \
+	client/src/time.ts \
 	client/src/types.ts \
+	client/src/views.ts \
+	client/src/vue.ts \
+	client/test/clock.test.mjs \
 	client/test/conflicts.test.mjs \
+	client/test/entities.test.mjs \
 	client/test/events.test.mjs \
+	client/test/example.test.mjs \
+	client/test/imports.test.mjs \
+	client/test/inspect.test.mjs \
 	client/test/lib.mjs \
+	client/test/line.test.mjs \
+	client/test/lists.test.mjs \
+	client/test/live.test.mjs \
+	client/test/memory.test.mjs \
 	client/test/monitoring.test.mjs \
+	client/test/outage.test.mjs \
 	client/test/package.test.mjs \
 	client/test/pull.test.mjs \
+	client/test/query.test.mjs \
 	client/test/queue.test.mjs \
 	client/test/react.test.mjs \
+	client/test/readme.test.mjs \
+	client/test/resync.test.mjs \
 	client/test/retry.test.mjs \
+	client/test/solid.test.mjs \
+	client/test/storage.test.mjs \
 	client/test/store.test.mjs \
+	client/test/svelte.test.mjs \
+	client/test/transaction.test.mjs \
+	client/test/upgrade.test.mjs \
+	client/test/users.test.mjs \
 	client/test/vectors.test.mjs \
+	client/test/visibility.test.mjs \
+	client/test/vue.test.mjs \
+	client/test/server/edits.test.mjs \
+	client/test/server/histories.test.mjs \
+	client/test/server/lib.mjs \
 	client/test/server/sync.test.mjs \
+	client/test/types/entities.ts \
 	client/test/types/services/syncService.ts \
 	client/test/types/tsconfig.json \
 	client/test/types/usage.ts \

@@ -1,4 +1,4 @@
-# The Debian package. It is built from a checkout or from the tarball: dpkg-buildpackage -us -uc
+# The Debian package. To build it from a checkout or from the tarball: dpkg-buildpackage -us -uc
 EXTRA_DIST += \
 	debian/booky-sync.README.Debian \
 	debian/booky-sync.lintian-overrides \

@@ -1,8 +1,8 @@
 dnl BOOKY_ADD_CFLAG(VARIABLE, FLAG, [required])
 dnl BOOKY_ADD_LDFLAG(VARIABLE, FLAG, [required])
-dnl Appends FLAG to VARIABLE if a program builds with it without a warning, next to the CFLAGS and CPPFLAGS that the
-dnl builder chose (so that -O0 leaves out _FORTIFY_SOURCE, and a packager's own -D_FORTIFY_SOURCE=3 is left alone).
-dnl With `required`, a refusal ends configure.
+dnl Appends FLAG to VARIABLE if a program builds with it without a warning, in addition to the CFLAGS and CPPFLAGS of
+dnl the user. Therefore -O0 omits _FORTIFY_SOURCE, and a packager's own -D_FORTIFY_SOURCE=3 stays as it is. With
+dnl `required`, configure fails if the flag cannot be used.
 AC_DEFUN([BOOKY_ADD_FLAG], [
   AC_MSG_CHECKING([whether $CC takes $3])
   booky_save_$1=$[]$1

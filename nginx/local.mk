@@ -1,4 +1,4 @@
-# What the sysadmin copies to /etc/nginx: the site, and the folder that it includes.
+# Files that the administrator copies to /etc/nginx: the site, and the folder that it includes.
 nginxdir = $(pkgdatadir)/nginx
 dist_nginx_DATA = \
 	nginx/booky-sync.conf
@@ -6,6 +6,7 @@ nginxincludedir = $(nginxdir)/booky-sync
 dist_nginxinclude_DATA = \
 	nginx/booky-sync/burst.conf \
 	nginx/booky-sync/cors.conf \
+	nginx/booky-sync/docs.conf \
 	nginx/booky-sync/events.conf \
 	nginx/booky-sync/fastcgi.conf \
 	nginx/booky-sync/headers.conf \

@@ -1,104 +1,179 @@
-// What the page knows of books: the entities it puts together, and the edits it makes.
+// The books as the page shows them, put together from several entities, and the edits that the page makes.
 
-import type { EntityData, SyncService } from '../src/types.js';
+import type {
+  Book as BookEntity,
+  Collection,
+  Entity,
+  EntityData,
+  Rating,
+  ReadingLog,
+  SyncService,
+} from '../src/types.js';
+import { HIDDEN } from './words.js';
 
 export interface Book {
   id: string;
+  data: BookEntity;
   title: string;
-  authors: string[];
-  year?: number;
+  authors: string;
   notes: string;
   tags: string[];
   stars?: number;
   status?: string;
 }
 
-export const STATUSES: [string, string][] = [
-  ['want_to_read', 'Want to read'], ['currently_reading', 'Reading'], ['read', 'Read'], ['dnf', 'Given up'],
-];
+// A book can have several reading logs: the unfinished one is its state, else the one that was finished last.
+const finishOf = ({ finishedAt }: ReadingLog) => (finishedAt ? new Date(finishedAt).getTime() : Infinity);
+export const newestFirst = (logs: ReadingLog[]) => [...logs].sort((a, b) => finishOf(b) - finishOf(a));
+const currentOf = (logs: ReadingLog[]) => newestFirst(logs)[0];
 
-export const starsOf = (stars: number) => '★'.repeat(Math.floor(stars)) + (stars % 1 ? '½' : '');
-
-export const KINDS = ['book', 'rating', 'readingLog', 'tag'] as const;
-export type Lists = Record<(typeof KINDS)[number], EntityData[]>;
-
-const { compare } = new Intl.Collator('en');
-
-/** The books of a device with their ratings and reading logs, by title. */
-export function booksOf({ book, rating, readingLog }: Lists): Book[] {
-  const stars = new Map(rating.map(({ bookId, stars }) => [bookId, stars]));
-  const status = new Map(readingLog.map(({ bookId, status }) => [bookId, status]));
-  return book
-    .map(({ id, title = '', authors, publishedYear, notes, tags }) => ({
-      id, title, authors: authors ?? [], year: publishedYear ?? undefined, notes: notes ?? '', tags: tags ?? [],
-      stars: stars.get(id), status: status.get(id),
-    }))
-    .sort((a, b) => compare(a.title, b.title) || (a.id < b.id ? -1 : 1));
+/** Joins the books with their ratings and reading logs. */
+export function joinBooks(books: BookEntity[], ratings: Rating[], logs: ReadingLog[]): Book[] {
+  const stars = new Map(ratings.map(({ bookId, stars }) => [bookId, stars]));
+  const status = new Map(
+    newestFirst(logs)
+      .reverse()
+      .map(({ bookId, status }) => [bookId, status]),
+  );
+  return books.map((data) => ({
+    id: data.id,
+    data,
+    title: data.title ?? '',
+    authors: (data.authors ?? []).join(', '),
+    notes: data.notes ?? '',
+    tags: data.tags ?? [],
+    stars: stars.get(data.id),
+    status: status.get(data.id),
+  }));
 }
 
-const own = (list: string[]) => [...new Set(list.map((name) => name.trim()).filter(Boolean))];
-export const splitNames = (text: string) => own(text.split(','));
+/** A tag is compared without case, so that it has no twin. */
+export const tagKey = (name: string) => name.trim().toLowerCase();
 
-/** A tag is an entity of its own; its id follows from its name, so that both devices mean the same one. */
-async function addTags(service: SyncService, names: string[]) {
+/** The names in a list with commas, each once, as the tags that exist are written. */
+export function splitTags(text: string, known: EntityData[]): string[] {
+  const written = new Map(known.map(({ name }) => [tagKey(`${name}`), `${name}`]));
+  const names = text
+    .split(',')
+    .map((name) => name.trim())
+    .filter(Boolean);
+  return [...new Map(names.map((name) => [tagKey(name), written.get(tagKey(name)) ?? name])).values()];
+}
+
+const dataOf = ({ id, createdAt, updatedAt, ...data }: EntityData): any => data;
+
+type Tx = Parameters<Parameters<SyncService['transaction']>[0]>[0];
+
+/** A tag is an entity. Its id is made from its name, so that both devices make the same one. */
+async function addTags(service: SyncService, tx: Tx, names: string[]) {
   for (const name of names) {
-    const id = `tag-${encodeURIComponent(name.toLowerCase())}`;
-    if (!(await service.store.get('tag', id))) await service.queueOperation('tag', id, 'create', { name });
+    const id = `tag-${encodeURIComponent(tagKey(name))}`;
+    if (!(await service.store.get('tag', id))) tx.create('tag', id, { name });
   }
 }
 
-export async function addBook(service: SyncService, data: { title: string; tags?: string[]; [member: string]: unknown }): Promise<string> {
-  const id = `book-${crypto.randomUUID()}`;
-  await service.queueOperation('book', id, 'create', { ...data, addedAt: new Date().toISOString() });
-  await addTags(service, data.tags ?? []);
-  return id;
+/** What the form changes. */
+export interface Draft {
+  title: string;
+  authors: string[];
+  publishedYear: number | null;
+  tags: string[];
+  notes: string;
+  genre?: string;
 }
 
-export async function editBook(service: SyncService, id: string, data: { tags?: string[]; [member: string]: unknown }) {
-  await service.queueOperation('book', id, 'update', data);
-  await addTags(service, data.tags ?? []);
-}
+export const addBook = (service: SyncService, data: Draft, stars?: number, status?: string) => {
+  const id = `book-${crypto.randomUUID()}`;
+  return service
+    .transaction(async (tx) => {
+      tx.create('book', id, { ...data, addedAt: new Date().toISOString() });
+      await addTags(service, tx, data.tags);
+      if (stars) tx.create('rating', `rating-${id}`, { bookId: id, stars });
+      if (status) tx.create('readingLog', `reading-${id}`, readingOf(id, status));
+    })
+    .then(() => id);
+};
+
+export const editBook = (service: SyncService, id: string, data: Partial<Draft>) =>
+  service.transaction(async (tx) => {
+    tx.update('book', id, data);
+    await addTags(service, tx, data.tags ?? []);
+  });
 
 export const rate = (service: SyncService, bookId: string, stars: number | undefined) =>
   stars
     ? service.queueOperation('rating', `rating-${bookId}`, 'create', { bookId, stars })
     : service.queueOperation('rating', `rating-${bookId}`, 'delete');
 
-const MOMENTS: Record<string, string> = { currently_reading: 'startedAt', read: 'finishedAt' };
-
-export function setStatus(service: SyncService, bookId: string, status: string | undefined) {
-  if (!status) return service.queueOperation('readingLog', `reading-${bookId}`, 'delete');
-  const moment = MOMENTS[status] && { [MOMENTS[status]]: new Date().toISOString() };
-  return service.queueOperation('readingLog', `reading-${bookId}`, 'create', { bookId, status, ...moment });
+function readingOf(bookId: string, status: string): any {
+  const moment = ({ currently_reading: 'startedAt', read: 'finishedAt' } as Record<string, string>)[status];
+  return { bookId, status, ...(moment && { [moment]: new Date().toISOString() }) };
 }
 
-export async function deleteBook(service: SyncService, { id, stars, status }: Book) {
-  if (stars) await rate(service, id, undefined);
-  if (status) await setStatus(service, id, undefined);
-  await service.queueOperation('book', id, 'delete');
+export const logsOf = (service: SyncService, bookId: string) =>
+  service.store.query('readingLog', { where: { bookId } }) as PromiseLike<ReadingLog[]>;
+
+/** A finished reading stays in the history: another one begins a log of its own. */
+export async function setStatus(service: SyncService, bookId: string, status: string | undefined) {
+  const current = currentOf(await logsOf(service, bookId));
+  if (!status) return current && service.queueOperation('readingLog', current.id, 'delete');
+  const again = current?.finishedAt && ['currently_reading', 'want_to_read'].includes(status);
+  const id = !current ? `reading-${bookId}` : again ? `reading-${bookId}-${crypto.randomUUID()}` : current.id;
+  return service.queueOperation('readingLog', id, 'create', readingOf(bookId, status));
 }
 
-type Sample = [title: string, author: string, year: number, tags: string[], stars?: number, status?: string];
-const SAMPLES: Sample[] = [
-  ['The Dispossessed', 'Ursula K. Le Guin', 1974, ['science fiction', 'utopia'], 5, 'read'],
-  ['Middlemarch', 'George Eliot', 1871, ['classic'], 4.5, 'currently_reading'],
-  ['The Master and Margarita', 'Mikhail Bulgakov', 1967, ['classic', 'satire'], undefined, 'want_to_read'],
-  ['Invisible Cities', 'Italo Calvino', 1972, ['short'], 4, 'read'],
-  ['Austerlitz', 'W. G. Sebald', 2001, ['memory'], 4.5, 'read'],
-  ['The Left Hand of Darkness', 'Ursula K. Le Guin', 1969, ['science fiction'], 4.5, 'read'],
-  ['Pedro Páramo', 'Juan Rulfo', 1955, ['short', 'classic'], undefined, 'want_to_read'],
-  ['Flights', 'Olga Tokarczuk', 2007, ['memory'], 4, 'currently_reading'],
-  ['Infinite Jest', 'David Foster Wallace', 1996, ['satire'], 3, 'dnf'],
-  ['A Wizard of Earthsea', 'Ursula K. Le Guin', 1968, ['fantasy'], 5, 'read'],
-];
-
-/** Adds the next few samples that the device does not have yet; when it has all, copies of them. */
-export async function addSamples(service: SyncService, count: number): Promise<void> {
-  const have = new Set((await service.store.list('book')).map(({ title }) => title));
-  const fresh = SAMPLES.filter(([title]) => !have.has(title));
-  for (const [title, author, publishedYear, tags, stars, status] of (fresh.length ? fresh : SAMPLES).slice(0, count)) {
-    const id = await addBook(service, { title, authors: [author], publishedYear, tags });
-    if (stars) await rate(service, id, stars);
-    if (status) await setStatus(service, id, status);
-  }
+/** Collections of one name have one id, so that two devices that make it offline make the same one. */
+export async function addToCollection(service: SyncService, name: string, bookIds: string[]) {
+  const id = `collection-${encodeURIComponent(tagKey(name))}`;
+  if (!(await service.store.get('collection', id)))
+    await service.queueOperation('collection', id, 'create', { name, bookIds });
+  else if (bookIds.length) await service.addTo('collection', id, 'bookIds', ...bookIds);
 }
+
+/** Deletes a book with what belongs to it. Returns a function that brings everything back. */
+export async function deleteBook(service: SyncService, id: string): Promise<() => Promise<unknown>> {
+  const book = await service.store.get('book', id);
+  const rating = await service.store.get('rating', `rating-${id}`),
+    logs = await logsOf(service, id);
+  const shelves = (await service.store.list('collection')).filter(({ bookIds }: Collection) => bookIds?.includes(id));
+  await service.transaction((tx) => {
+    if (rating) tx.delete('rating', rating.id);
+    for (const log of logs) tx.delete('readingLog', log.id);
+    for (const shelf of shelves) tx.removeFrom('collection', shelf.id, 'bookIds', id);
+    tx.delete('book', id);
+  });
+  return () =>
+    service.transaction((tx) => {
+      if (book) tx.create('book', id, dataOf(book));
+      if (rating) tx.create('rating', rating.id, dataOf(rating));
+      for (const log of logs) tx.create('readingLog', log.id, dataOf(log));
+      for (const shelf of shelves) tx.addTo('collection', shelf.id, 'bookIds', id);
+    });
+}
+
+/** What an edit did to one entity. */
+export interface Part {
+  entity: Entity;
+  entityId: string;
+  before?: EntityData;
+  after?: EntityData;
+  fields: { name: string; before: unknown; after: unknown }[];
+}
+
+/** The members that differ between two states of an entity. */
+export function fieldsOf(before: EntityData | undefined, after: EntityData | undefined): Part['fields'] {
+  const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
+  return names
+    .filter((name) => !HIDDEN.includes(name))
+    .map((name) => ({ name, before: before?.[name], after: after?.[name] }))
+    .filter((field) => JSON.stringify(field.before ?? null) !== JSON.stringify(field.after ?? null));
+}
+
+/** Takes an edit back by another edit: writes what was there before. */
+export const undo = (service: SyncService, parts: Part[]) =>
+  service.transaction((tx) => {
+    for (const { entity, entityId, before, after, fields } of parts)
+      if (before && !after) tx.create(entity, entityId, dataOf(before));
+      else if (!before && after) tx.delete(entity, entityId);
+      else tx.update(entity, entityId, Object.fromEntries(fields.map((f) => [f.name, f.before ?? null])) as any);
+  });

@@ -1,4 +1,4 @@
-// Typed events. A listener that throws is the app's fault and stops nothing.
+// Typed events. An exception in a listener is logged; the other listeners are still called.
 
 export interface Emitter<Events> {
   on<K extends keyof Events>(name: K, listener: (event: Events[K]) => void): () => void;
@@ -9,7 +9,7 @@ export function makeEmitter<Events>(): Emitter<Events> {
   const listeners = new Map<keyof Events, Set<(event: any) => void>>();
   return {
     on(name, listener) {
-      const call = (event: any) => listener(event); // the same function twice is two listeners
+      const call = (event: any) => listener(event); // a function that is added twice is called twice
       listeners.set(name, (listeners.get(name) ?? new Set()).add(call));
       return () => void listeners.get(name)!.delete(call);
     },

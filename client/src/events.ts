@@ -1,21 +1,27 @@
-// The doorbell: GET {base}/events says that there is something new, a pull brings it. So a lost event costs time, never
-// data, and where there is no stream the polls do. EventSource cannot send a token, hence fetch.
+// Change notifications: GET {base}/events says that there are changes, and a pull fetches them. A lost event therefore
+// costs time but no data. Without a stream the polls find the changes. EventSource cannot send a token, so this file
+// uses fetch.
 
 import type { Context } from './context.js';
 import { STOPPED } from './http.js';
-import { jitter } from './retry.js';
+import { jitter, LONGEST_WAIT } from './retry.js';
 import type { SyncError } from './types.js';
 
-const SILENCE = 60_000; // the server pings every 25 s
-const LONGEST = 60_000; // between two tries
-const NOT_OFFERED = 600_000;
+const SILENCE = 60_000; // a stream that is silent for so long is dead: the server pings every 25 s
+const LONGEST = 60_000; // the longest wait after failures
+const LONGEST_CUT = 300_000; // the longest wait if the network cuts streams soon after they began
+const STABLE = 60_000; // a stream that lasts so long ends a series of failures
+const NOT_OFFERED = 600_000; // the wait when the server offers no stream
 
 export interface Stream {
   start(): void;
   stop(): void;
 }
 
-/** Takes text as it comes; calls `event` for each complete event, and `retry` when the server says when to come back. */
+/**
+ * Returns a parser that takes text in pieces. It calls `event` for each complete event, and `retry` when the server
+ * says how long to wait before the next connection.
+ */
 export function parseEvents(event: (data: string) => void, retry: (ms: number) => void): (text: string) => void {
   let rest = '', data = '';
   return (text) => {
@@ -34,12 +40,19 @@ export function parseEvents(event: (data: string) => void, retry: (ms: number) =
   };
 }
 
-/** `cursor` tells where the last pull ended: the server rings at once when there is something later. */
-export function makeStream(c: Context, cursor: () => Promise<string | undefined>, ring: (cursor?: string) => void): Stream {
-  const { clock } = c;
-  let running: AbortController | undefined, failures = 0;
+/**
+ * `pulledTo` gives the cursor of the last pull; when there are later changes the server sends an event at once.
+ * `notify` is called for each event, with the cursor of the change.
+ */
+export function makeStream(
+  ctx: Context, pulledTo: () => Promise<string | undefined>, notify: (cursor?: string) => void,
+): Stream {
+  const { clock } = ctx;
+  let running: AbortController | undefined, failures = 0, refusals = 0;
 
-  /** Listens until the stream ends; returns how long to wait before the next. */
+  const backOff = (longest: number) => jitter(Math.min(1000 * 2 ** failures++, longest), clock);
+
+  /** Listens until the stream ends. Returns how long to wait before the next one. */
   async function listen(signal: AbortSignal): Promise<number> {
     const abort = new AbortController();
     let timer: any;
@@ -51,18 +64,21 @@ export function makeStream(c: Context, cursor: () => Promise<string | undefined>
     signal.addEventListener('abort', stop);
     try {
       alive();
-      const known = await cursor();
-      const { status, wait, response } = await c.http.send(`/events?deviceId=${encodeURIComponent(await c.deviceId())}`, {
-        headers: { Accept: 'text/event-stream', ...(known && { 'Last-Event-ID': known }) },
+      const cursor = await pulledTo(), device = encodeURIComponent(await ctx.deviceId());
+      const { status, wait, response } = await ctx.http.send(`/events?deviceId=${device}`, {
+        headers: { Accept: 'text/event-stream', ...(cursor && { 'Last-Event-ID': cursor }) },
         signal: abort.signal,
       });
       const { body } = response;
       const streams = /^text\/event-stream/.test(response.headers.get('Content-Type') ?? '') && body?.getReader;
       if (!streams || status !== 200) {
-        abort.abort(STOPPED); // whatever it is, it need not be read
-        if ([500, 502, 504].includes(status)) throw status;
-        return wait ? jitter(wait, clock) : NOT_OFFERED;
+        abort.abort(STOPPED); // the body is of no interest
+        if ([500, 502, 504].includes(status)) throw status; // as if there were no network
+        // A service that is away or full is asked less and less.
+        return Math.min(jitter(wait ?? NOT_OFFERED, clock) * 2 ** refusals++, LONGEST_WAIT);
       }
+      refusals = 0;
+      const opened = clock.now();
       let again = 1000;
       const parse = parseEvents(
         (data) => {
@@ -70,18 +86,19 @@ export function makeStream(c: Context, cursor: () => Promise<string | undefined>
           try {
             cursor = JSON.parse(data).cursor;
           } catch {}
-          ring(cursor);
+          notify(cursor);
         },
         (ms) => (again = ms),
       );
       const reader = body.getReader(), decoder = new TextDecoder();
-      abort.signal.addEventListener('abort', () => reader.cancel().catch(() => {})); // a stream that is made by hand hears no signal
+      // An app's own `fetch` may return a body that does not react to the signal.
+      abort.signal.addEventListener('abort', () => reader.cancel().catch(() => {}));
       for (let chunk; !(chunk = await reader.read()).done; ) {
         alive();
-        failures = 0;
+        if (clock.now() - opened > STABLE) failures = 0;
         parse(decoder.decode(chunk.value, { stream: true }));
       }
-      return jitter(again, clock);
+      return Math.max(jitter(again, clock), backOff(LONGEST_CUT));
     } finally {
       clock.clearTimeout(timer);
       signal.removeEventListener('abort', stop);
@@ -94,12 +111,17 @@ export function makeStream(c: Context, cursor: () => Promise<string | undefined>
       try {
         wait = await listen(signal);
       } catch (error) {
-        wait = Math.max(jitter(Math.min(1000 * 2 ** failures++, LONGEST), clock), (error as SyncError).wait ?? 0);
+        wait = Math.max(backOff(LONGEST), (error as SyncError).wait ?? 0);
       }
       if (signal.aborted) return;
       await new Promise<void>((resolve) => {
-        const timer = clock.setTimeout(resolve, wait);
-        signal.addEventListener('abort', () => (clock.clearTimeout(timer), resolve()));
+        const end = () => {
+          clock.clearTimeout(timer);
+          signal.removeEventListener('abort', end);
+          resolve();
+        };
+        const timer = clock.setTimeout(end, Math.max(wait, ctx.budget.wait(1)));
+        signal.addEventListener('abort', end);
       });
     }
   }

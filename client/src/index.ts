@@ -5,11 +5,13 @@ import type { SyncOptions } from './types.js';
 
 export { createSyncService };
 export { SyncError } from './types.js';
+export type { Condition, Direction, Query, Results } from './query.js';
 export type * from './types.js';
 
-/** The service of an app that needs only one. `configure` it before the first use. */
-export const syncService = createSyncService();
+/** For apps that need only one service. Call `configure` before its first use. */
+export const syncService = /* @__PURE__ */ createSyncService();
 
-export const syncOperations = syncService.operations;
+const operationsOf = (service: typeof syncService) => service.operations;
+export const syncOperations = /* @__PURE__ */ operationsOf(syncService);
 
 export const configure = (options: SyncOptions): void => syncService.configure(options);

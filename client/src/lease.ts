@@ -1,13 +1,19 @@
-// Leadership where there are no Web Locks: a lease in the database, which must be renewed.
+// Leadership in browsers without Web Locks: a lease in the database, which must be renewed.
 
-import type { Release } from './context.js';
 import type { Database } from './database.js';
 import type { Clock } from './types.js';
 
 const LEASE = 10_000;
 
-/** Waits until the lease is free. `lost` is called when another tab has taken it, because this one slept. */
-export async function lease(db: Database, clock: Clock, me: string, signal: AbortSignal, lost: () => void): Promise<Release> {
+export type Release = () => void;
+
+/**
+ * Waits until the lease is free, then takes and renews it. `lost` is called when another tab has taken it because this
+ * tab did not renew it in time.
+ */
+export async function lease(
+  db: Database, clock: Clock, me: string, signal: AbortSignal, lost: () => void,
+): Promise<Release> {
   const renew = () =>
     db.write(async (tx) => {
       const held = await tx.get('meta', 'lease'), now = clock.now();
@@ -20,14 +26,14 @@ export async function lease(db: Database, clock: Clock, me: string, signal: Abor
     await new Promise<void>((resolve) => clock.setTimeout(resolve, LEASE / 5));
     if (signal.aborted) throw signal;
   }
-  let freed = false;
+  let released = false;
   const beat = async () => {
     if (await renew().catch(() => false)) timer = clock.setTimeout(beat, LEASE / 3);
-    else if (!freed) lost();
+    else if (!released) lost();
   };
   let timer = clock.setTimeout(beat, LEASE / 3);
   return () => {
-    freed = true;
+    released = true;
     clock.clearTimeout(timer);
     void db
       .write(async (tx) => {

@@ -1,4 +1,5 @@
-// When to try again. Published: at once, then after 1, 2, 4 and 8 seconds, five times; then a person decides.
+// When to try again. The published schedule has five retries: at once, then after 1, 2, 4 and 8 seconds. After the last
+// one a person decides.
 
 import type { Clock } from './types.js';
 
@@ -6,16 +7,16 @@ const DELAYS = [0, 1000, 2000, 4000, 8000];
 
 export const RETRIES = DELAYS.length;
 
-/** The longest wait that a server can impose; a clock that jumps back cannot make it longer either. */
+/** The longest wait, in milliseconds, that a server can ask for or that a clock that was set back can cause. */
 export const LONGEST_WAIT = 3_600_000;
 
-/** Up to a fifth more or less, so that devices that failed together do not come back together. */
+/** `ms` changed by up to a fifth, so that devices that failed together do not retry together. */
 export const jitter = (ms: number, clock: Clock) => ms * (0.8 + 0.4 * clock.random());
 
-/** How long to wait after the `failures`th failure in a row. */
+/** How long to wait after `failures` failures in a row. */
 export const delayAfter = (failures: number, clock: Clock) => jitter(DELAYS[Math.min(failures, RETRIES) - 1], clock);
 
-/** Retry-After, seconds or an HTTP date, as milliseconds from now. */
+/** Retry-After, in seconds or as an HTTP date, as milliseconds from now. */
 export function retryAfter(header: string | null, now: number): number | undefined {
   if (!header) return undefined;
   const ms = /^\s*\d+\s*$/.test(header) ? +header * 1000 : Date.parse(header) - now;

@@ -1,12 +1,12 @@
-// Real time: the stream rings, a pull brings the news.
+// Change notifications: an event of the stream causes a pull.
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
-import { parseEvents } from '../dist/events.js';
+import { parseEvents } from '../dist/engine.js';
 import { closeAll, device, error, html, settle, until } from './lib.mjs';
 
 afterEach(closeAll);
 
-/** A stream that the test writes to. It ends when the client goes away. */
+/** A stream that the test writes to. It ends when the client disconnects. */
 function makeStream() {
   const stream = { open: false };
   stream.answer = ({ signal }) => {
@@ -30,33 +30,35 @@ function makeStream() {
 const streams = (d) => d.server.of('/events');
 const rounds = (d) => d.server.of('/changes').length;
 
+/** A device that has opened its stream; `answer` replies to /events. */
 async function listening(answer, options) {
   const d = device({ realtime: true, deviceId: 'phone 1', ...options });
   d.server.always = (request) => (request.path === '/events' ? answer(request) : undefined);
   d.service.startMonitoring();
-  await until('it listens', () => streams(d).length);
+  await until('the stream is requested', () => streams(d).length);
   await settle();
   return d;
 }
 
-test('the leader listens, with its token and device id', async () => {
+test('the leader opens the stream, with its token and device id', async () => {
   const stream = makeStream(), d = await listening(stream.answer);
   const { query, headers } = streams(d)[0];
-  assert.deepEqual([query.deviceId, headers.Authorization, headers.Accept], ['phone 1', 'Bearer token', 'text/event-stream']);
+  const { Authorization, Accept } = headers;
+  assert.deepEqual([query.deviceId, Authorization, Accept], ['phone 1', 'Bearer token', 'text/event-stream']);
   const tab = device({ server: d.server, clock: d.clock, database: d.database, realtime: true });
   tab.service.startMonitoring();
   await settle();
   assert.equal(streams(d).length, 1);
 });
 
-test('an event brings the news at once', async () => {
+test('an event causes a pull at once', async () => {
   const stream = makeStream(), d = await listening(stream.answer);
   d.server.write('book', 'b', { title: 'T' });
   stream.send('id: 7\ndata: {"cursor":"7"}\n\n');
-  await until('it is there', async () => (await d.store.list('book')).length);
+  await until('the book is pulled', async () => (await d.store.list('book')).length);
 });
 
-test('an event of what is pulled already costs no request', async () => {
+test('an event on changes that are already pulled causes no request', async () => {
   const stream = makeStream(), d = await listening(stream.answer);
   const before = rounds(d);
   stream.send(`data: ${JSON.stringify({ cursor: new Date(d.server.stamp).toISOString() })}\n\n`);
@@ -64,11 +66,11 @@ test('an event of what is pulled already costs no request', async () => {
   assert.equal(rounds(d), before);
 });
 
-test('after the stream ends it is made again, with the cursor of the last pull as Last-Event-ID', async () => {
+test('a stream that ended is reopened with the cursor of the last pull as Last-Event-ID', async () => {
   const stream = makeStream(), d = await listening(stream.answer);
   d.server.write('book', 'b', { title: 'T' });
   stream.send('data: {"cursor":"7"}\n\n');
-  await until('it is there', async () => (await d.store.list('book')).length);
+  await until('the book is pulled', async () => (await d.store.list('book')).length);
   await settle();
   stream.end();
   await d.clock.advance(1100);
@@ -76,7 +78,7 @@ test('after the stream ends it is made again, with the cursor of the last pull a
   assert.equal(streams(d)[1].headers['Last-Event-ID'], d.server.rows.get('book b').data.updatedAt);
 });
 
-test('the server says when to come back', async () => {
+test('the stream is reopened after the time in the `retry` field', async () => {
   const stream = makeStream(), d = await listening(stream.answer);
   stream.send('retry: 3731\n\n');
   await settle();
@@ -87,7 +89,7 @@ test('the server says when to come back', async () => {
   assert.equal(streams(d).length, 2);
 });
 
-test('a stream for which there is no room is tried after Retry-After, and holds up no poll', async () => {
+test('a 503 to the stream is retried after Retry-After, and does not delay polls', async () => {
   const d = await listening(() => error(503, 'SYNC_FAILED', { 'Retry-After': '90' }));
   assert.equal((await d.service.sync()).ok, true);
   await d.clock.advance(89_000);
@@ -96,7 +98,7 @@ test('a stream for which there is no room is tried after Retry-After, and holds 
   assert.equal(streams(d).length, 2);
 });
 
-test('pings keep a stream; silent for more than a minute, it is cut and made again', async () => {
+test('a stream stays open with pings, and is reopened after a minute of silence', async () => {
   const stream = makeStream(), d = await listening(stream.answer);
   for (let i = 0; i < 6; i++) {
     await d.clock.advance(25_000);
@@ -110,12 +112,14 @@ test('pings keep a stream; silent for more than a minute, it is cut and made aga
   assert.equal(streams(d).length, 2);
 });
 
-test('what fails is tried again, waiting longer each time, a minute at most', async () => {
+test('a stream that fails is retried with growing waits of at most a minute', async () => {
   const d = await listening(() => Promise.reject(new TypeError('fetch failed')));
   const at = [];
   for (let ms = 0, count = 1; ms < 260_000; ms += 500) {
     await d.clock.advance(500);
-    if (streams(d).length > count) at.push(ms + 500), (count = streams(d).length);
+    if (streams(d).length === count) continue;
+    at.push(ms + 500);
+    count = streams(d).length;
   }
   const gaps = at.map((time, i) => time - (at[i - 1] ?? 0));
   assert.deepEqual(gaps.slice(0, 6), [1000, 2000, 4000, 8000, 16_000, 32_000]);
@@ -126,11 +130,11 @@ const notOffered = [
   ['404', () => error(404, 'NOT_FOUND')],
   ['501', () => error(501, 'NOT_FOUND')],
   ['503', () => error(503, 'SYNC_FAILED')],
-  ['a page', () => html()],
-  ['no streaming', () => Object.assign(new Response(null, { headers: { 'Content-Type': 'text/event-stream' } }))],
+  ['a captive portal', () => html()],
+  ['no body', () => new Response(null, { headers: { 'Content-Type': 'text/event-stream' } })],
 ];
 for (const [name, answer] of notOffered)
-  test(`${name}: the polls do, and after ten minutes one looks again`, async () => {
+  test(`no stream (${name}): polls continue, and the stream is tried again after ten minutes`, async () => {
     const d = await listening(answer);
     await d.clock.advance(590_000);
     assert.equal(streams(d).length, 1);
@@ -139,25 +143,65 @@ for (const [name, answer] of notOffered)
     assert.equal(streams(d).length, 2);
   });
 
-test('a 429 to the stream is waited for', async () => {
-  let first = true;
-  const stream = makeStream();
-  const d = await listening((request) => (first ? ((first = false), error(429, 'RATE_LIMITED', { 'Retry-After': '20' })) : stream.answer(request)));
+test('a 429 to the stream is retried after Retry-After', async () => {
+  const stream = makeStream(), refusals = [error(429, 'RATE_LIMITED', { 'Retry-After': '20' })];
+  const d = await listening((request) => refusals.pop() ?? stream.answer(request));
   await d.clock.advance(19_000);
   assert.equal(streams(d).length, 1);
   await d.clock.advance(2000);
   assert.equal(stream.open, true);
 });
 
-test('stopMonitoring and close hang up, and that does not count as offline', async () => {
+test('stopMonitoring closes the stream, which does not count as offline', async () => {
   const stream = makeStream(), d = await listening(stream.answer);
   d.service.stopMonitoring();
-  await until('it hangs up', () => !stream.open);
+  await until('the stream is closed', () => !stream.open);
   await d.clock.advance(120_000);
   assert.deepEqual([streams(d).length, d.service.getOnlineStatus()], [1, true]);
 });
 
-test('realtime: false asks for no stream', async () => {
+test('a network that cuts streams: they are opened less and less, and no listener is left behind', async (t) => {
+  const counts = new Map(), prototype = EventTarget.prototype;
+  const { addEventListener, removeEventListener } = prototype;
+  const count = (target, by) => target instanceof AbortSignal && counts.set(target, (counts.get(target) ?? 0) + by);
+  prototype.addEventListener = function (...args) {
+    count(this, 1);
+    return addEventListener.apply(this, args);
+  };
+  prototype.removeEventListener = function (...args) {
+    count(this, -1);
+    return removeEventListener.apply(this, args);
+  };
+  t.after(() => Object.assign(prototype, { addEventListener, removeEventListener }));
+  const cut = () => new Response(': ping\n\n', { headers: { 'Content-Type': 'text/event-stream' } });
+  const d = await listening(cut);
+  for (let i = 0; i < 60; i++) await d.clock.advance(60_000);
+  assert.ok(streams(d).length < 30, `${streams(d).length} streams in an hour`);
+  assert.ok(Math.max(...counts.values()) < 5, [...counts.values()].join());
+});
+
+test('a service that is full is asked less and less', async () => {
+  const d = await listening(() => error(503, 'SYNC_FAILED', { 'Retry-After': '60' }));
+  for (let i = 0; i < 60; i++) await d.clock.advance(60_000);
+  assert.ok(streams(d).length <= 7, `${streams(d).length} streams in an hour`);
+});
+
+test('a stream that lasted for long is opened again soon', async () => {
+  const stream = makeStream(), d = await listening(stream.answer);
+  for (let round = 0; round < 4; round++) {
+    for (let i = 0; i < 4; i++) {
+      await d.clock.advance(20_000);
+      stream.send(': ping\n\n');
+      await settle();
+    }
+    const before = streams(d).length;
+    stream.end();
+    await d.clock.advance(1500);
+    assert.equal(streams(d).length, before + 1);
+  }
+});
+
+test('with realtime: false no stream is requested', async () => {
   const d = device({ realtime: false });
   d.service.startMonitoring();
   await until('a round', () => rounds(d));
@@ -165,21 +209,21 @@ test('realtime: false asks for no stream', async () => {
   assert.equal(streams(d).length, 0);
 });
 
-// Text as it arrives → the data of each event.
+// Name, pieces of text, data of the events.
 const texts = [
   ['one event', ['id: 1\ndata: x\n\n'], ['x']],
   ['in pieces', ['i', 'd: 1\nda', 'ta: x\n', '\n'], ['x']],
   ['with CRLF', ['id: 1\r\ndata: x\r\n\r\n'], ['x']],
-  ['comments are no events', [': ping\n\n: ping\n\n'], []],
+  ['comments are not events', [': ping\n\n: ping\n\n'], []],
   ['two lines of data', ['data: a\ndata: b\n\n'], ['a\nb']],
-  ['without the space', ['data:x\n\n'], ['x']],
+  ['without a space after the colon', ['data:x\n\n'], ['x']],
   ['two events at once', ['data: x\n\ndata: y\n\n'], ['x', 'y']],
-  ['unfinished: not yet', ['data: x\n'], []],
+  ['an incomplete event is not reported', ['data: x\n'], []],
 ];
 for (const [name, pieces, expected] of texts)
   test(`parsing: ${name}`, () => {
-    const heard = [];
-    const parse = parseEvents((data) => heard.push(data), () => {});
+    const received = [];
+    const parse = parseEvents((data) => received.push(data), () => {});
     pieces.forEach(parse);
-    assert.deepEqual(heard, expected);
+    assert.deepEqual(received, expected);
   });

@@ -1,11 +1,11 @@
-// The store: the server's rows with the queued edits laid over them; and what the app is told.
+// The store: the rows with the waiting edits applied. Status and events.
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
-import { book, closeAll, device, edit, error, gone, settle, START } from './lib.mjs';
+import { book, closeAll, device, edit, error, remove, settle, START } from './lib.mjs';
 
 afterEach(closeAll);
 
-test('an edit is seen at once, before anything is sent', async () => {
+test('an edit is shown at once, before anything is sent', async () => {
   const d = device();
   await book(d, 'b', { title: 'T' });
   await edit(d, 'b', { notes: 'n' });
@@ -14,7 +14,7 @@ test('an edit is seen at once, before anything is sent', async () => {
   assert.equal(d.server.requests.length, 0);
 });
 
-test('the edit lies over the server\'s row, and over what a pull makes of it', async () => {
+test('a waiting edit is applied to the row, and to the row after a pull', async () => {
   const d = device();
   d.server.write('book', 'b', { title: 'T', pageCount: 1 });
   await d.service.sync();
@@ -26,7 +26,7 @@ test('the edit lies over the server\'s row, and over what a pull makes of it', a
   assert.deepEqual([title, pageCount], ['mine', 2]);
 });
 
-test('an edit does not flicker when it is sent: between the result and the pull it is still there', async () => {
+test('an edit does not flicker when it is sent: it is shown between the result and the pull', async () => {
   const d = device();
   d.server.write('book', 'b', { title: 'T' });
   await d.service.sync();
@@ -39,7 +39,7 @@ test('an edit does not flicker when it is sent: between the result and the pull 
   assert.deepEqual([...new Set(seen)], ['U']);
 });
 
-test('after a create was sent, the pull brings what the server adds', async () => {
+test('after a create was sent, the pull adds the members that the server sets', async () => {
   const d = device();
   await book(d, 'b');
   await d.service.sync();
@@ -51,13 +51,13 @@ test('a deleted entity is not shown', async () => {
   const d = device();
   await book(d, 'b');
   await d.service.sync();
-  await gone(d, 'b');
+  await remove(d, 'b');
   assert.deepEqual(await d.store.list('book'), []);
   await d.service.sync();
   assert.deepEqual(await d.store.list('book'), []);
 });
 
-test('kinds do not mix, ids may be any text', async () => {
+test('kinds are separate; an id may be any text', async () => {
   const d = device();
   await book(d, 'x');
   await d.service.queueOperation('tag', '\u{10ffff} "quoted" 日本', 'create', { name: 'N' });
@@ -65,7 +65,7 @@ test('kinds do not mix, ids may be any text', async () => {
   assert.equal((await d.store.list('book')).length, 1);
 });
 
-test('observe tells the list now and after each change of its kind, until it is stopped', async () => {
+test('observe reports the list now and after each change of its kind, until it is stopped', async () => {
   const d = device(), seen = [];
   const stop = d.store.observe('book', (list) => seen.push(list.length));
   await settle();
@@ -79,7 +79,7 @@ test('observe tells the list now and after each change of its kind, until it is 
   assert.deepEqual(seen, [0, 1]);
 });
 
-test('observeOne tells of one entity only', async () => {
+test('observeOne reports one entity only', async () => {
   const d = device(), seen = [];
   d.store.observeOne('book', 'a', (data) => seen.push(data?.title));
   await settle();
@@ -89,9 +89,11 @@ test('observeOne tells of one entity only', async () => {
   assert.deepEqual(seen, [undefined, 'a']);
 });
 
-test('status: what waits, whether online, when last in step', async () => {
+test('getStatus returns the waiting operations, whether the server is reachable, and the last sync', async () => {
   const d = device();
-  assert.deepEqual(await d.service.getStatus(), { status: 'ready', isOnline: true, lastSync: null, pendingOperations: 0, review: 0, conflicts: 0 });
+  assert.deepEqual(await d.service.getStatus(), {
+    status: 'ready', isOnline: true, lastSync: null, pendingOperations: 0, review: 0, conflicts: 0,
+  });
   await book(d, 'b');
   assert.equal((await d.service.getStatus()).pendingOperations, 1);
   await d.service.sync();
@@ -102,27 +104,28 @@ test('status: what waits, whether online, when last in step', async () => {
   assert.equal((await d.service.getStatus()).status, 'offline');
 });
 
-test('status events follow, syncing among them', async () => {
+test('status events report each state, including syncing', async () => {
   const d = device();
   await book(d, 'b');
+  await settle();
   await d.service.sync();
   await settle();
-  const states = d.told('status').map(({ status, pendingOperations }) => `${status} ${pendingOperations}`);
+  const states = d.emitted('status').map(({ status, pendingOperations }) => `${status} ${pendingOperations}`);
   assert.ok(states.includes('ready 1') && states.includes('syncing 1'), states.join());
   assert.equal(states.at(-1), 'ready 0');
 });
 
-test('a listener that throws stops neither the others nor the sync', async (t) => {
-  const d = device(), heard = [];
+test('an exception in a listener stops neither the other listeners nor the sync', async (t) => {
+  const d = device(), received = [];
   const silent = t.mock.method(console, 'error', () => {});
   d.service.on('progress', () => { throw new Error('bug'); });
-  d.service.on('progress', (event) => heard.push(event));
+  d.service.on('progress', (event) => received.push(event));
   await book(d, 'b');
   assert.equal((await d.service.sync()).ok, true);
-  assert.ok(heard.length > 0 && silent.mock.callCount() > 0);
+  assert.ok(received.length > 0 && silent.mock.callCount() > 0);
 });
 
-test('clear forgets what is known of a user, not the device', async () => {
+test('clear deletes the data of the user but keeps the device id', async () => {
   const d = device();
   await book(d, 'b');
   await d.service.sync();

@@ -1,4 +1,5 @@
-// tests/contract/vectors.json, which the server's unit tests (test_vectors.c) run too: both sides must agree on what edits do.
+// The client against tests/contract/vectors.json. The unit tests of the server (test_vectors.c) run the same vectors,
+// so that both sides agree on what edits do.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { afterEach, test } from 'node:test';
@@ -13,7 +14,7 @@ const visible = (data) => {
   return rest;
 };
 
-/** What the store shows when the edits wait over `state`, and what waits. */
+/** Queues the edits on `state`. Returns what the store then shows, and the operations that wait. */
 async function run(state, list) {
   const d = device();
   if (state) d.server.write('book', 'b', state);

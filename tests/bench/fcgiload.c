@@ -1,9 +1,10 @@
 /*
- * Load for the pool without nginx: keeps a number of requests in flight on its FastCGI socket, each over a connection
- * of its own, as nginx makes them, and checks every reply. Prints one line of JSON: counts, throughput and latencies of
- * what began after the warm-up. Exits 1 when a reply was not what its recipe expects.
+ * Load for the pool without nginx: keeps a number of concurrent requests on its FastCGI socket, each over its own
+ * connection, as nginx makes them, and checks every reply. Prints one line of JSON: counts, throughput and latencies of
+ * the requests that began after the warm-up. Exits with 1 if a reply was not what its recipe expects.
  *
- * One process and poll(2): with a hundred connections at the most nothing cleverer is measurable.
+ * One process and poll(2) suffice: with at most a hundred connections, more elaborate designs make no measurable
+ * difference.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "base/clock.h"
 #include "recipe.h"
 
 enum { BEGIN = 1, END = 3, PARAMS = 4, STDIN = 5, STDOUT = 6, RECORD_MAX = 65528, HEADER = 8, CONNECTIONS_MAX = 256 };
@@ -26,21 +27,21 @@ enum { BEGIN = 1, END = 3, PARAMS = 4, STDIN = 5, STDOUT = 6, RECORD_MAX = 65528
 typedef struct slot {
     int fd; /* -1: idle */
     const recipe *what;
-    strbuf out, in;  /* the request, and what came of the reply */
-    size_t sent, at; /* `at`: the first record that has not been looked at */
+    strbuf out, in;  /* the request, and the received part of the reply */
+    size_t sent, at; /* `at`: the offset of the first unread record */
     int64_t from_us;
 } slot;
 
 typedef struct load {
     struct sockaddr_un address;
     recipes recipes;
-    long connections, limit; /* 0: as many requests as there is time for */
+    long connections, limit; /* `limit`: the number of requests; 0: as many as there is time for */
     double seconds, warm;
     int64_t start_us, measure_us, end_us;
     unsigned long started;
     uint64_t requests, failures, bytes;
-    uint32_t *us; /* of each request */
-    size_t room;
+    uint32_t *us; /* latency of each request */
+    size_t capacity;
     char fault[400]; /* the first failure */
 } load;
 
@@ -125,8 +126,8 @@ static int occurrences(const char *text, size_t len, const char *what)
     return count;
 }
 
-/* Whether the reply, out of its records, is what its recipe expects. */
-static bool good(const slot *s, const strbuf *reply)
+/* Whether the reply, without its record headers, is what its recipe expects. */
+static bool reply_is_expected(const slot *s, const strbuf *reply)
 {
     const char *body = memmem(reply->data, reply->len, "\r\n\r\n", 4), *status = strstr(reply->data, "Status: ");
     if (!body) return false;
@@ -149,13 +150,13 @@ static void finish(load *l, arena *a, slot *s, const char *fault)
         if (head[1] == STDOUT) strbuf_add(&reply, (const char *)head + HEADER, len);
         at += HEADER + len + head[6];
     }
-    if (fault || !good(s, &reply)) {
+    if (fault || !reply_is_expected(s, &reply)) {
         if (l->failures++ == 0)
             snprintf(l->fault, sizeof l->fault, "%s: %s", fault ? fault : "not as expected", reply.data);
     } else if (s->from_us >= l->measure_us) {
-        if (l->requests == l->room) {
-            l->room = l->room ? l->room * 2 : 65536;
-            l->us = realloc(l->us, l->room * sizeof *l->us);
+        if (l->requests == l->capacity) {
+            l->capacity = l->capacity ? l->capacity * 2 : 65536;
+            l->us = realloc(l->us, l->capacity * sizeof *l->us);
             if (!l->us) abort();
         }
         l->us[l->requests++] = (uint32_t)us;
@@ -164,8 +165,8 @@ static void finish(load *l, arena *a, slot *s, const char *fault)
     arena_reset(a);
 }
 
-/* Looks at the records that came; true when the last one is there. */
-static bool ended(slot *s)
+/* Reads the received records; true when the last one has arrived. */
+static bool reply_is_complete(slot *s)
 {
     while (s->in.len - s->at >= HEADER) {
         const unsigned char *head = (const unsigned char *)s->in.data + s->at;
@@ -198,10 +199,10 @@ static void proceed(load *l, arena *a, slot *s)
     while (s->sent < s->out.len && (n = send(s->fd, s->out.data + s->sent, s->out.len - s->sent, MSG_NOSIGNAL)) > 0)
         s->sent += (size_t)n;
     while ((n = recv(s->fd, piece, sizeof piece, 0)) > 0) strbuf_add(&s->in, piece, (size_t)n);
-    if (ended(s))
+    if (reply_is_complete(s))
         finish(l, a, s, NULL);
     else if (n == 0)
-        finish(l, a, s, "closed before its end");
+        finish(l, a, s, "closed before the end of the reply");
     else if (errno != EAGAIN)
         finish(l, a, s, strerror(errno));
 }

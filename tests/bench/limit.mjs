@@ -1,9 +1,9 @@
-// The limit of a workload: pgbench with the same SQL in the same round trips, and nothing around it.
+// The limit of a workload: pgbench with the same SQL in the same round trips, and nothing else.
 //
-// The scripts are not written by hand but taken from the server: one request is made while the database logs its statements
-// with their parameters, each is held against the table of lib/sql.c, and what differs from request to request (user, ids,
-// stamps) is put back as a variable. So a limit cannot drift from what the server does. The server's round trips are counted
-// in its metrics; the log does not show them, so a new one is begun behind `entities_read`, and the count must agree.
+// The scripts are taken from the server: one request is made while the database logs its statements with their
+// parameters, each statement is compared with the table of lib/store/sql.c, and the values that differ between requests
+// (user, ids, stamps) become variables. So a limit cannot drift from what the server does. The log does not show round
+// trips, so a new one begins after the entities were read, and their number must agree with the server's metrics.
 import assert from 'node:assert/strict';
 import { closeSync, openSync, readFileSync, readSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -11,13 +11,13 @@ import { mint, request, sleep } from '../http/lib.mjs';
 import { FIRST_BOOK } from './data.mjs';
 import { build, cluster, must, run, scratch, served, sql, start } from './stack.mjs';
 
-const CHUNK = 100_000; // bytes of one variable: an argument of a program may have 128 KiB
+const CHUNK = 100_000; // bytes per variable: an argument of a program has at most 128 KiB
 const NOW = '(SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)';
 const table = JSON.parse((await must(`${build}/tests/bench/statements`, [])).out);
 
 export const statements = table.statements;
 
-// ---- what the server sends
+// ---- the statements of the server
 
 const logFile = () => {
   const folder = `${run}/pg/log`;
@@ -54,13 +54,13 @@ async function logged(user, act) {
   const pid = executed.find((one) => one.name === 'identify' && one.values[0] === user)?.pid;
   const list = executed.filter((one) => one.pid === pid);
   assert.ok(list.length > 0, 'the database logged no statement of the request');
-  for (const { name, text } of list) assert.equal(text, statements[name], `${name} is not what lib/sql.c says`);
+  for (const { name, text } of list) assert.equal(text, statements[name], `${name} is not what lib/store/sql.c says`);
   return { reply, list, trips: made };
 }
 
 // ---- from a request to a script
 
-// Values for the marks of a recipe that can be found again in the statements.
+// Values for the marks of a recipe that can be recognised in the statements.
 function marksOf({ books }, now) {
   const marks = { N: '880000000000001', V: String(FIRST_BOOK + 7), T: String(now), S: String(now - 30_000) };
   for (let n = 1; n <= 9; n++) marks[n] = String(FIRST_BOOK + (books > 20 ? 10 + n : 0));
@@ -69,7 +69,8 @@ function marksOf({ books }, now) {
 
 const fillIn = (text, marks) => text.replace(/@([NVTS1-9])@/g, (_, mark) => marks[mark]);
 
-// The expression that stands for a parameter: a variable with its text, in which the ids are filled in anew. JSON stays as it is.
+// The expression for a parameter: a variable with its text, in which the ids are replaced for each request. JSON stays
+// unchanged.
 function expression(value, type, known, define) {
   if (value === null) return 'NULL';
   if (value === '') return "''"; // pgbench has no empty variables
@@ -78,10 +79,12 @@ function expression(value, type, known, define) {
   if (!type.startsWith('text')) return define(value);
   const used = [...known.used].filter((mark) => value.includes(known.marks[mark]));
   const text = used.reduce((soFar, mark) => soFar.replaceAll(known.marks[mark], `@${mark}@`), value);
-  return used.reduce((soFar, mark) => `replace(${soFar}, '@${mark}@', (:${/\d/.test(mark) ? `M${mark}` : mark})::text)`, define(text));
+  return used.reduce((soFar, mark) => `replace(${soFar}, '@${mark}@', (:${/\d/.test(mark) ? `M${mark}` : mark})::text)`,
+    define(text));
 }
 
-// Logs one request of the recipe and makes a pgbench script of it: { file, variables, weight, names of the statements }.
+// Logs one request of the recipe and makes a pgbench script of it; resolves to { file, variables, weight, names }, the
+// last of which are those of the statements.
 export async function limitScript(name, recipe, population) {
   const { books, victims, clock } = population;
   const user = String(population.first), now = Date.now(), marks = marksOf(population, now);
@@ -92,7 +95,8 @@ export async function limitScript(name, recipe, population) {
     headers: { ...(recipe.body && { 'content-type': 'application/json' }), ...(header && { [header]: value }) },
   }));
   assert.equal(reply.status, recipe.status, `${name}: ${reply.text}`);
-  if (recipe.count >= 0) assert.equal(reply.text.split(recipe.expected).length - 1, recipe.count, `${name}: ${reply.text}`);
+  if (recipe.count >= 0)
+    assert.equal(reply.text.split(recipe.expected).length - 1, recipe.count, `${name}: ${reply.text}`);
   const [[stamp]] = await sql(`SELECT clock FROM booky.clocks WHERE user_id = '${user}'`);
   const instants = { [now - 30_000]: `(${NOW} - 30000)`, [now - 29_999]: `(${NOW} - 30000)` };
   if (Number(stamp) !== clock) instants[stamp] = NOW;
@@ -115,7 +119,7 @@ export async function limitScript(name, recipe, population) {
     '\\startpipeline',
   ];
   list.forEach(({ name: statement, text, values }, i) => {
-    if (i > 0 && list[i - 1].name === 'entities_read') lines.push('\\endpipeline', '\\startpipeline');
+    if (/^entities_(named|read)$/.test(list[i - 1]?.name)) lines.push('\\endpipeline', '\\startpipeline');
     const expressions = values.map((one, k) => {
       const type = new RegExp(`\\$${k + 1}::(\\w+(?:\\[\\])?)`).exec(text)?.[1];
       assert.ok(type, `${statement}: parameter ${k + 1} has no type`);
@@ -124,24 +128,27 @@ export async function limitScript(name, recipe, population) {
     lines.push(`${text.replace(/\$(\d+)/g, (_, k) => expressions[k - 1])};`);
   });
   lines.push('\\endpipeline');
-  assert.equal(lines.filter((line) => line === '\\startpipeline').length, trips, `${name}: the server made ${trips} round trips`);
+  assert.equal(lines.filter((line) => line === '\\startpipeline').length, trips,
+    `${name}: the server made ${trips} round trips`);
   const file = `${scratch}/limit-${name}.sql`;
   writeFileSync(file, `${lines.join('\n')}\n`);
   return { file, variables, weight: recipe.weight, names: list.map((one) => one.name) };
 }
 
-// ---- running it
+// ---- the measurement
 
 const percentile = (sorted, part) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))];
 
-// Runs pgbench with the scripts; resolves to the same members that the load generators print. `options` may change the
+// Runs pgbench with the scripts; resolves to the members that the load generators print. `options` may change the
 // settings of the connections.
 export async function runLimit(scripts, population, connections, seconds, options = (text) => text) {
   const prefix = `${scratch}/pgbench`;
   for (const file of readdirSync(scratch)) if (file.startsWith('pgbench')) rmSync(`${scratch}/${file}`);
   const variables = { first: population.first, step: population.step, users: population.users };
-  const args = ['-n', '-M', 'prepared', '-c', connections, '-j', Math.min(connections, 2), '-T', seconds, '-l', '--log-prefix', prefix];
-  scripts.forEach(({ file, variables: own, weight }, i) => { // variables are global to pgbench, so each script has its own names
+  const args = ['-n', '-M', 'prepared', '-c', connections, '-j', Math.min(connections, 2), '-T', seconds, '-l',
+    '--log-prefix', prefix];
+  // Variables are global to pgbench, so each script has its own names.
+  scripts.forEach(({ file, variables: own, weight }, i) => {
     const text = readFileSync(file, 'utf8').replace(/(?<!:):p(\d+)\b/g, `:s${i}_$1`);
     writeFileSync(`${file}.${i}`, text);
     for (const [key, value] of Object.entries(own)) variables[`s${i}_${key.slice(1)}`] = value;
@@ -154,10 +161,12 @@ export async function runLimit(scripts, population, connections, seconds, option
   if (code !== 0 || !tps || Number(failed?.[1] ?? 0) > 0 || /ERROR|aborted/.test(err))
     throw new Error(`pgbench ended with ${code}: ${err.slice(0, 2000)}`);
   const times = readdirSync(scratch).filter((file) => file.startsWith('pgbench.'))
-    .flatMap((file) => readFileSync(`${scratch}/${file}`, 'utf8').split('\n').slice(0, -1).map((line) => Number(line.split(' ')[2]) / 1000))
+    .flatMap((file) => readFileSync(`${scratch}/${file}`, 'utf8').split('\n').slice(0, -1)
+      .map((line) => Number(line.split(' ')[2]) / 1000))
     .sort((a, b) => a - b);
   return {
     requests: times.length, failures: 0, seconds, perSecond: Number(tps[1]),
-    mean: times.reduce((sum, one) => sum + one, 0) / times.length, p50: percentile(times, 0.5), p99: percentile(times, 0.99),
+    mean: times.reduce((sum, one) => sum + one, 0) / times.length, p50: percentile(times, 0.5),
+    p99: percentile(times, 0.99),
   };
 }

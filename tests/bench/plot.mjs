@@ -1,22 +1,24 @@
-// The figures as pictures: lines over a logarithmic axis, as SVG.
+// Plots of the figures as SVG: lines over a logarithmic axis.
 const WIDTH = 640, HEIGHT = 400, LEFT = 70, RIGHT = 110, TOP = 40, BOTTOM = 50;
 const colours = { limit: '#888888', socket: '#1f77b4', nginx: '#d62728', peer: '#2ca02c' };
 
-// A round number at or above `n`: 1, 2 or 5 times a power of ten.
+// The smallest round number, 1, 2 or 5 times a power of ten, that is not below `n`.
 function ceiling(n) {
   const power = 10 ** Math.floor(Math.log10(n));
   return [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= n);
 }
 
-// lines: { name: [[x, y], …] }; x is drawn logarithmically, at the values that occur.
+// lines: { name: [[x, y], …] }. The axis of x is logarithmic, with ticks at the values that occur.
 function plot(title, xName, yName, lines) {
   const points = Object.values(lines).flat();
-  const xs = [...new Set(points.map(([x]) => x))].sort((a, b) => a - b), top = ceiling(Math.max(...points.map(([, y]) => y)));
+  const xs = [...new Set(points.map(([x]) => x))].sort((a, b) => a - b),
+    top = ceiling(Math.max(...points.map(([, y]) => y)));
   const span = Math.log(xs.at(-1) / xs[0]) || 1;
   const px = (x) => LEFT + ((WIDTH - LEFT - RIGHT) * Math.log(x / xs[0])) / span;
   const py = (y) => HEIGHT - BOTTOM - ((HEIGHT - TOP - BOTTOM) * y) / top;
   const text = (x, y, what, more = '') => `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${more}>${what}</text>`;
-  const out = [`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">`,
+  const out = [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">`,
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="white"/>`, text(LEFT, 20, title, 'font-weight="bold"'),
     text((WIDTH + LEFT - RIGHT) / 2, HEIGHT - 12, xName, 'text-anchor="middle"'), text(LEFT - 60, TOP - 6, yName)];
   for (let i = 0; i <= 5; i++) {
@@ -34,7 +36,7 @@ function plot(title, xName, yName, lines) {
   return `${out.join('\n')}\n</svg>\n`;
 }
 
-// A line for each path, out of the results of one title.
+// Groups the results of one workload into a line for each path.
 function lines(results, x, y) {
   const found = {};
   for (const one of results)
@@ -43,16 +45,18 @@ function lines(results, x, y) {
   return found;
 }
 
-// The pictures that the results suffice for, by name.
+// The plots for which there are enough results, by name.
 export function plots(results) {
   const out = {};
   for (const id of ['W1', 'W2', 'W3']) {
     const curve = results.filter((one) => one.id === id);
     if (curve.length > 1)
-      out[`${id}-connections`] = plot(`${id}: ${curve[0].title}`, 'connections', 'requests a second', lines(curve, 'connections', 'perSecond'));
+      out[`${id}-connections`] = plot(`${id}: ${curve[0].title}`, 'connections', 'requests a second',
+        lines(curve, 'connections', 'perSecond'));
     const sizes = results.filter((one) => new RegExp(`^${id}( [\\d,]+)?$`).test(one.id) && one.connections === 1);
     if (new Set(sizes.map((one) => one.books)).size > 1)
-      out[`${id}-library`] = plot(`${id}: ${sizes[0].title}, one connection`, 'books in the library', 'median in milliseconds', lines(sizes, 'books', 'p50'));
+      out[`${id}-library`] = plot(`${id}: ${sizes[0].title}, one connection`, 'books in the library',
+        'median in milliseconds', lines(sizes, 'books', 'p50'));
   }
   return out;
 }

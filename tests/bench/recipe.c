@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "clock.h"
+#include "base/clock.h"
 
 enum { FIELDS = 8, BOOK_FIRST = 100000, BOOKS_A_REQUEST = 9, POLL_MS = 30000 };
 
@@ -33,17 +33,17 @@ static bool read_line(arena *a, char *line, recipe *out)
     return out->weight > 0 && !line;
 }
 
-/* The lines of a file, at least one, without their ends. */
+/* The lines of a file without their line feeds; there must be at least one. */
 static char **read_lines(arena *a, const char *path, size_t *count)
 {
     char **lines = NULL, *line = NULL;
-    size_t room = 0, size = 0;
+    size_t capacity = 0, size = 0;
     FILE *f = fopen(path, "r");
     *count = 0;
     for (ssize_t len; f && (len = getline(&line, &size, f)) > 0;) {
-        if (*count == room) {
-            lines = arena_grow(a, lines, room * sizeof *lines, (room * 2 + 64) * sizeof *lines);
-            room = room * 2 + 64;
+        if (*count == capacity) {
+            lines = arena_grow(a, lines, capacity * sizeof *lines, (capacity * 2 + 64) * sizeof *lines);
+            capacity = capacity * 2 + 64;
         }
         lines[(*count)++] = arena_strndup(a, line, (size_t)len - (line[len - 1] == '\n'));
     }
@@ -70,7 +70,7 @@ recipes recipes_read(arena *a, const char *path, const char *tokens, long books,
     unsigned run;
     if (getrandom(&run, sizeof run, 0) != sizeof run) abort();
     srandom(run);
-    r.serial = (1 + run % 9000000ull) * 1000000000ull; /* runs do not meet */
+    r.serial = (1 + run % 9000000ull) * 1000000000ull; /* so that runs do not share ids */
     return r;
 }
 

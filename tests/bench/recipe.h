@@ -1,14 +1,14 @@
 /*
- * The requests that a benchmark makes, as recipes: text with marks that are filled in anew for each request. A file of
- * recipes is also read by wrk.lua, so that both load generators send the same.
+ * The requests of a benchmark as recipes: text with marks that are replaced for each request. wrk.lua reads the same
+ * files of recipes, so that both load generators send the same requests.
  *
- * One recipe a line, its fields separated by tabs: weight, status that the reply must have, how often the reply's body
- * must hold a text (-1: not looked at), that text, method, target, one more header line or nothing, body or nothing.
+ * One recipe per line, its fields separated by tabs: weight, status of the reply, how often the body of the reply must
+ * hold a text (-1: unchecked), that text, method, target, a further header line or nothing, body or nothing.
  *
  *   @N@        a number that no other request has
- *   @1@ .. @9@ the number of a book, random and without repeats in one request (where there are that many): 100000 + 0
- * .. books-1
- *   @V@        the number of a book that is there to be deleted
+ *   @1@ .. @9@ the number of a book, random and without repeats in one request (if there are enough books):
+ *              100000 .. 100000 + books - 1
+ *   @V@        the number of a book that may be deleted
  *   @T@ @S@    now and thirty seconds ago, milliseconds since 1970
  */
 #ifndef BENCH_RECIPE_H
@@ -17,12 +17,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "arena.h"
+#include "base/arena.h"
 
 typedef struct recipe_piece {
     const char *text;
     size_t len;
-    char mark; /* what follows the text; 0: nothing, it is the last */
+    char mark; /* follows the text; 0: this is the last piece */
 } recipe_piece;
 
 typedef struct recipe {
@@ -41,7 +41,7 @@ typedef struct recipes {
     unsigned long long serial; /* the next @N@ */
 } recipes;
 
-/* What the marks of one request stand for. */
+/* The values of the marks in one request. */
 typedef struct recipe_values {
     const char *token; /* of a random user */
     unsigned long long serial;
@@ -49,13 +49,13 @@ typedef struct recipe_values {
     long long now;
 } recipe_values;
 
-/* Reads a file of recipes, and one of tokens, one a line, into the arena. Prints the fault and exits when it cannot. */
+/* Reads a file of recipes, and one of tokens, one per line, into the arena. Prints the fault and exits if it cannot. */
 recipes recipes_read(arena *a, const char *path, const char *tokens, long books, long victims);
 
-/* Chooses a recipe by weight, and draws its values. */
+/* Chooses a random recipe by weight, and random values for its marks. */
 const recipe *recipe_draw(recipes *r, recipe_values *values);
 
-/* Appends `pieces` with their marks filled in. */
+/* Appends `pieces` with their marks replaced. */
 void recipe_write(const recipes *r, const recipe_piece *pieces, const recipe_values *values, strbuf *out);
 
 #endif

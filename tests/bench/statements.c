@@ -1,10 +1,11 @@
-/* Prints what the limits of the benchmark are made of, as JSON: the statements of lib/sql.c by name, and the settings
- * under which the workers run them. */
+/* Prints the statements of lib/store/sql.c by name, and the settings under which the workers run them, as JSON. The
+ * benchmark makes its limits from them. */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "db.h"
-#include "json.h"
+#include "base/json.h"
+#include "store/db_connect.h"
+#include "store/sql.h"
 
 int main(void)
 {

@@ -1,6 +1,6 @@
--- Load through nginx: the recipes of recipe.h, filled in for wrk, and every reply checked. A reply cannot be told which request
--- it belongs to, so it is good if it is what one of the recipes expects.
--- wrk ... -- RECIPES TOKENS BOOKS VICTIMS; prints a line of JSON, as fcgiload does.
+-- Load through nginx: sends the recipes of recipe.h by wrk and checks every reply. wrk does not say which request a
+-- reply belongs to, so a reply is correct if one of the recipes expects it.
+-- Usage: wrk ... -- RECIPES TOKENS BOOKS VICTIMS. Prints a line of JSON, as fcgiload does.
 local ffi = require("ffi")
 ffi.cdef("typedef struct { long s, us; } bench_time; int gettimeofday(bench_time *t, void *zone);")
 local time = ffi.new("bench_time")
@@ -39,8 +39,8 @@ function init(args)
         local header = field[7] == "" and "" or field[7] .. "\r\n"
         table.insert(recipes, {
             weight = tonumber(field[1]), status = tonumber(field[2]), count = tonumber(field[3]), expected = field[4],
-            head = split(field[5] .. " " .. field[6] .. " HTTP/1.1\r\nHost: " .. wrk.headers["Host"] .. "\r\n" .. header ..
-                (field[8] == "" and "" or "Content-Type: application/json\r\n")),
+            head = split(field[5] .. " " .. field[6] .. " HTTP/1.1\r\nHost: " .. wrk.headers["Host"] .. "\r\n" ..
+                header .. (field[8] == "" and "" or "Content-Type: application/json\r\n")),
             body = split(field[8]),
         })
     end
@@ -66,8 +66,8 @@ function request()
     for n = 1, 9 do values[tostring(n)] = 100000 + (first + (n - 1) * stride) % books end
     local body = fill(recipes[i].body, values)
     local length = body == "" and "" or "Content-Length: " .. #body .. "\r\n"
-    return fill(recipes[i].head, values) .. "Authorization: Bearer " .. tokens[math.random(#tokens)] .. "\r\n" .. length ..
-        "\r\n" .. body
+    local authorization = "Authorization: Bearer " .. tokens[math.random(#tokens)] .. "\r\n"
+    return fill(recipes[i].head, values) .. authorization .. length .. "\r\n" .. body
 end
 
 local function occurrences(text, what)
@@ -81,7 +81,9 @@ end
 
 function response(status, headers, body)
     for _, recipe in ipairs(recipes) do
-        if status == recipe.status and (recipe.count < 0 or occurrences(body, recipe.expected) == recipe.count) then return end
+        if status == recipe.status and (recipe.count < 0 or occurrences(body, recipe.expected) == recipe.count) then
+            return
+        end
     end
     if requests_bad == 0 then first_fault = status .. " " .. body:sub(1, 300) end
     requests_bad = requests_bad + 1
@@ -96,7 +98,8 @@ function done(summary, latency)
         if fault ~= "" then io.stderr:write("The first that failed: ", fault, "\n") end
     end
     io.write(string.format(
-        '\n{"requests":%d,"failures":%d,"seconds":%.3f,"perSecond":%.2f,"mean":%.4f,"p50":%.4f,"p99":%.4f,"bytes":%d}\n',
-        summary.requests, failures, summary.duration / 1e6, summary.requests / summary.duration * 1e6, latency.mean / 1e3,
-        latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, summary.bytes))
+        '\n{"requests":%d,"failures":%d,"seconds":%.3f,"perSecond":%.2f,' ..
+            '"mean":%.4f,"p50":%.4f,"p99":%.4f,"bytes":%d}\n',
+        summary.requests, failures, summary.duration / 1e6, summary.requests / summary.duration * 1e6,
+        latency.mean / 1e3, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, summary.bytes))
 end

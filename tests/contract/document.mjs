@@ -1,4 +1,4 @@
-// docs/openapi.yaml as the tests see it: its operations with their examples, and a check of a real reply.
+// The operations of docs/openapi.yaml with their examples, and a check of a real reply.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import Ajv2020 from 'ajv/dist/2020.js';
@@ -6,13 +6,15 @@ import { parse } from 'yaml';
 
 export const root = new URL('../../', import.meta.url);
 export const source = (path) => readFileSync(new URL(path, root), 'utf8');
+// C source with every run of white space as one blank, so that its layout does not matter.
+export const cSource = (path) => source(path).replace(/\s+/g, ' ');
 
 const text = source('docs/openapi.yaml');
 export const document = parse(text);
 
 const pointer = (...keys) => keys.map((key) => `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 
-// What `node` refers to, if it is a reference, with where that stands.
+// Resolves a reference: [the node that `node` refers to, its JSON pointer].
 function follow(node, at) {
   while (node.$ref) {
     at = node.$ref.slice(1);
@@ -24,21 +26,31 @@ function follow(node, at) {
   return [node, at];
 }
 
-// The error that belongs to each status: the server's table, and what the proxy gives itself.
-export const errorCodes = Object.fromEntries([
-  ...[...source('lib/rc.c').matchAll(/\{(\d+), "([A-Z_]+)",/g)].map(([, status, error]) => [status, error]),
+// Status: its error codes, from the server's table and from the proxy's own errors.
+export const errorCodes = {};
+for (const [status, error] of [
+  ...[...cSource('lib/base/rc.c').matchAll(/\{(\d+), "([A-Z_]+)",/g)].map(([, status, error]) => [status, error]),
   ...[
     [414, 'VALIDATION_ERROR'],
     [431, 'VALIDATION_ERROR'],
     [502, 'SYNC_FAILED'],
     [504, 'SYNC_FAILED'],
   ],
-]);
+])
+  (errorCodes[status] ??= []).push(error);
 
 // Operations
 
-// A list of { id, method, path, base, secured, node, at, parameters, body, responses }; `path` is a template, `responses`
-// maps a status to { node, at, shared, examples }.
+// The body of a request, with all its examples; `refused` names those that show a refusal.
+const bodyOf = (media) =>
+  media && {
+    ...media,
+    examples: { ...media.examples, ...media['x-refusedExamples'] },
+    refused: Object.keys(media['x-refusedExamples'] ?? {}),
+  };
+
+// A list of { id, method, path, base, servers, secured, node, at, parameters, body, responses }; `path` is a template,
+// `responses` maps a status to { node, at, shared, examples }.
 export const operations = Object.entries(document.paths).flatMap(([path, item]) =>
   Object.entries(item)
     .filter(([method]) => ['get', 'post', 'put', 'patch', 'delete'].includes(method))
@@ -59,13 +71,14 @@ export const operations = Object.entries(document.paths).flatMap(([path, item]) 
         method: method.toUpperCase(),
         path,
         base: (item.servers ?? document.servers)[0].url,
+        servers: item.servers?.map(({ url }) => url), // if they are not those of the document
         secured: (node.security ?? document.security).length > 0,
         node,
         at,
         responses,
-        streams: 'text/event-stream' in (node.responses['200'].content ?? {}), // without end: tests/push
+        streams: 'text/event-stream' in (node.responses['200'].content ?? {}), // these never end; see tests/push
         parameters: node.parameters ?? [],
-        body: node.requestBody?.content['application/json'],
+        body: bodyOf(node.requestBody?.content['application/json']),
       };
     }),
 );
@@ -81,18 +94,20 @@ export const examples = (op) =>
 
 // Schemas
 
-// A reply must not hold members that the document does not tell: here an object that lists its members has no others,
-// unless it says so. (The document itself does not: clients must be ready for new ones.)
+// Forbids undocumented members in an object schema that lists its members, unless it allows them. (The document itself
+// does not, because clients must accept new members.) A schema with variants is closed by each of them.
 function close(node) {
   if (!node || typeof node !== 'object') return;
   for (const value of Object.values(node)) close(value);
-  if (node.properties && node.type === 'object' && !('additionalProperties' in node)) node.additionalProperties = false;
+  if (node.properties && node.type === 'object' && !node.oneOf && !('additionalProperties' in node))
+    node.additionalProperties = false;
 }
 
+const date = /^\d{4}-\d\d-\d\d$/;
 const instant = /^\d{4}-\d\d-\d\d[tT]\d\d:\d\d:\d\d(\.\d+)?([zZ]|[+-]\d\d:\d\d)$/;
 
 function compiler(of) {
-  const ajv = new Ajv2020({ strict: false, allErrors: false, formats: { 'date-time': instant } });
+  const ajv = new Ajv2020({ strict: false, allErrors: false, formats: { date, 'date-time': instant } });
   ajv.addSchema({ $id: 'https://booky.invalid/openapi', ...of });
   const compiled = new Map();
   return (at) => {
@@ -113,13 +128,13 @@ const closed = compiler(
 
 const schemaAt = (at) => `${at}${pointer('content', 'application/json', 'schema')}`;
 
-// What is wrong with a body, or null.
+// The fault of a body or parameter, or null.
 export const requestFault = (op, value) => open(schemaAt(`${op.at}/requestBody`))(value);
 export const replyFault = (response, value) => closed(schemaAt(response.at))(value);
 export const schemaFault = (name, value) => open(`/components/schemas/${name}`)(value);
 export const parameterFault = (op, index, value) => open(`${op.at}/parameters/${index}/schema`)(value);
 
-// Fails unless `reply` (of tests/http/lib.mjs) is one that the document tells of.
+// Fails unless `reply` (of tests/http/lib.mjs) matches the document.
 export function checkReply(op, reply) {
   const response = op.responses.get(reply.status);
   assert.ok(response, `${op.id}: status ${reply.status} is not in the document: ${reply.text}`);

@@ -1,4 +1,4 @@
-// Every refusal that docs/openapi.yaml tells of, provoked at every operation that may give it.
+// Every refusal in docs/openapi.yaml, provoked at every operation that lists it.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { User, literal, mint, request, seconds, sql } from '../http/lib.mjs';
@@ -8,9 +8,10 @@ import { scenarios } from './scenarios.mjs';
 
 const user = new User();
 
-// A plain request of an operation, for a conflict or a snapshot that does not exist.
+// Sends a plain request of an operation; its {id} names a conflict or snapshot that does not exist.
 function send(op, { token = op.secured ? user.token : undefined, query = '', ...more } = {}) {
-  const target = `${op.base}${op.path.replace('{id}', '1-1')}?since=0${query}`;
+  const path = op.path.replace('{id}', '1-1').replace('{entity}/{entityId}', 'book/book-456');
+  const target = `${op.base}${path}?since=0${query}`;
   const body = op.body && ['POST', 'PUT'].includes(more.method ?? op.method) ? '{}' : undefined;
   return request(target, { method: op.method, token, body, ...more });
 }
@@ -18,8 +19,8 @@ function send(op, { token = op.secured ? user.token : undefined, query = '', ...
 const json = { 'content-type': 'application/json' };
 const limitOf = (op) => (op.id === 'replaceAll' ? 32 << 20 : 10 << 20);
 
-// Users whose every row the database refuses to show or to write: the way to a fault of the server, and to a database
-// that cancels. The policy below names them; what the worker gets is an error with that SQLSTATE.
+// Users whose rows the database refuses to read or write: the policy below raises an error with that SQLSTATE for them.
+// This simulates a fault of the server (500) and a cancelled statement (503).
 const faults = { 500: '22012', 503: '57014' };
 const faulty = Object.fromEntries(Object.keys(faults).map((status) => [status, new Actor()]));
 const tables = ['clocks', 'entities', 'ledger', 'queue', 'conflicts', 'snapshots', 'snapshot_entities'];
@@ -42,11 +43,13 @@ after(async () => {
   await sql(`DROP FUNCTION IF EXISTS ${policy}`);
 });
 
-// What is not provoked here: replies of the proxy that need a rate limit, a service that is down (both in tests/nginx) or
-// one that hangs; and a database that is away altogether, which alone stops what asks nothing of a user (tests/http).
+// Refusals that other tests provoke: replies of the proxy that need a rate limit, a service that is down (both in
+// tests/nginx) or one that hangs; and a database that is down, the only fault that affects operations without a user
+// (tests/http).
 const elsewhere = (op, status) => [429, 502, 504].includes(status) || ([500, 503].includes(status) && !op.secured);
 
-// Ways to a status: a name and a request each. The conflicts of single operations (404, 409, 410) are examples of theirs.
+// Status: the requests that provoke it, by name. Conflicts of single operations (404, 409, 410) are examples in the
+// document.
 const ways = {
   400: {
     'a query that cannot be decoded': (op) => send(op, { query: '&x=%2' }),
@@ -57,7 +60,7 @@ const ways = {
   },
   401: {
     'no token': (op) => send(op, { token: '' }),
-    'no token at all': (op) => send(op, { token: 'x.y.z' }),
+    'an invalid token': (op) => send(op, { token: 'x.y.z' }),
     'an expired token': (op) => send(op, { token: mint({ userId: user.id, exp: seconds(-3600) }) }),
   },
   405: {
@@ -99,18 +102,18 @@ for (const op of operations)
       ways[status] ?? { 'no way to provoke it': () => assert.fail('add one') },
     )) {
       if (name.startsWith('a body') && !op.body) continue;
-      test(`${op.id}: ${status}: ${name}`, async () => {
+      test(`${op.id} is refused with ${status}: ${name}`, async () => {
         const reply = await way(op);
         checkReply(op, reply);
         assert.equal(reply.status, status, reply.text);
-        assert.equal(reply.json.error, errorCodes[status]);
+        assert.equal(reply.json.error, errorCodes[status][0]);
         assert.equal(reply.json.requestId, reply.headers['x-request-id']);
         if (status === 405 && !name.includes('proxy')) assert.ok(reply.headers.allow.split(', ').includes(op.method));
       });
     }
   }
 
-test('a path that does not exist is a 404 of the one shape, below both base paths', async () => {
+test('an unknown path is a 404 in the shape of every error, below both base paths', async () => {
   for (const { url } of document.servers) {
     const reply = await request(`${url}/nothing`, { token: user.token });
     assert.equal(reply.status, 404);
@@ -120,25 +123,26 @@ test('a path that does not exist is a 404 of the one shape, below both base path
 
 // The document itself
 
-test('every operation tells of every refusal that it can give', () => {
+test('every operation documents every refusal that it can return', () => {
   for (const op of operations) {
     const expected = [400, 405, 414, 431, 500, 502, 503, 504];
     if (op.secured) expected.push(401);
     if (op.id !== 'getHealth') expected.push(429);
     if (op.body) expected.push(413, 415);
-    if (op.path.includes('{id}')) expected.push(404);
-    for (const status of expected) assert.ok(op.responses.has(status), `${op.id} does not tell of ${status}`);
+    if (/\{id\}|\{entityId\}/.test(op.path)) expected.push(404);
+    for (const status of expected) assert.ok(op.responses.has(status), `${op.id} does not document ${status}`);
   }
 });
 
-test('the error of an example is the one that belongs to its status', () => {
+test('the error code of an example belongs to its status', () => {
   for (const op of operations)
     for (const [status, { examples: found }] of op.responses)
       for (const { value } of Object.values(found))
-        assert.equal(value.error, status < 400 ? undefined : errorCodes[status], `${op.id} ${status}`);
+        assert.ok(status < 400 ? value.error === undefined : errorCodes[status].includes(value.error),
+          `${op.id} ${status}: ${value.error}`);
 });
 
-test("the proxy's own replies are as in its configuration", () => {
+test("the documented replies of the proxy are those of its configuration", () => {
   const map = (name) => {
     const [, rows] = source('nginx/booky-sync/http.conf').match(
       new RegExp(`map \\$status \\$${name} \\{(.*?)\\n\\}`, 's'),

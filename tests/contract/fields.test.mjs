@@ -1,4 +1,4 @@
-// What the schemas of docs/openapi.yaml allow is what the server takes: both are asked about the same operations.
+// The schemas of docs/openapi.yaml allow exactly what the server accepts: both judge the same operations.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { User } from '../http/lib.mjs';
@@ -48,6 +48,11 @@ const samples = [
   [[]],
   {},
   { a: { b: null } },
+  { $add: ['a'] },
+  { $remove: [], $add: [{}, 1] },
+  { $add: 'a' },
+  { $add: ['a'], x: 1 },
+  { $add: ['a'], $remove: null },
 ];
 
 const whole = {
@@ -59,7 +64,7 @@ const whole = {
   userSettings: {},
 };
 
-// Sends the operations, a thousand at a time, and holds each result against the schema of an operation.
+// Sends the operations, a thousand at a time, and compares each result with the schema of an operation.
 async function compare(operations) {
   const user = new User();
   const differ = [];
@@ -80,7 +85,7 @@ async function compare(operations) {
 }
 
 for (const kind of schemas.EntityKind.enum)
-  test(`data of a ${kind}`, async () => {
+  test(`schema and server agree about the data of a ${kind}`, async () => {
     const fields = Object.keys(schemas[`${kind[0].toUpperCase()}${kind.slice(1)}Fields`].properties);
     const operations = [];
     const add = (type, data) =>
@@ -95,7 +100,7 @@ for (const kind of schemas.EntityKind.enum)
     await compare(operations);
   });
 
-test('members of an operation', async () => {
+test('schema and server agree about the members of an operation', async () => {
   const operations = [];
   const add = (more) =>
     operations.push({
@@ -108,7 +113,7 @@ test('members of an operation', async () => {
   const lengths = [0, 1, 127, 128, 129, 254, 255, 256];
   const texts = lengths.flatMap((length) => ['x'.repeat(length), '😀'.repeat(length)]);
   for (const value of [undefined, ...samples, ...texts]) {
-    if (!/^[xr]?$/i.test(value ?? '')) add({ id: value }); // one-letter ids would repeat
+    if (!/^[xr]?$/i.test(value ?? '')) add({ id: value }); // one-letter ids would be reused
     add({ entityId: value });
     add({ type: value });
     add({ entity: value });
@@ -121,11 +126,11 @@ test('members of an operation', async () => {
   for (const value of ['create', 'update', 'delete']) add({ type: value, data: { title: 'T' } });
   for (const value of ['merge', 'local', 'server', 'manual']) add({ conflictResolution: value });
   operations.push({}, { type: 'delete' }, { entity: 'tag' }, { type: 'delete', entity: 'tag' });
-  const seen = new Set(); // an id that is used twice fails for that
+  const seen = new Set(); // a reused id would fail
   await compare(operations.filter(({ id }) => typeof id !== 'string' || (!seen.has(id) && seen.add(id))));
 });
 
-// Bodies: what each member may be while the rest is right.
+// Bodies: [the members to vary, the valid rest].
 const bodies = {
   sendOperations: [['deviceId', 'lastSync', 'atomic', 'unknown', 'operations'], { operations: [] }],
   replaceAll: [
@@ -151,7 +156,7 @@ const items = [
 ];
 
 for (const [id, [members, rest]] of Object.entries(bodies))
-  test(`the body of ${id}`, async () => {
+  test(`schema and server agree about the body of ${id}`, async () => {
     const op = operation(id);
     const user = new User();
     const differ = [];

@@ -1,7 +1,7 @@
-// The commands of docs/api.md, run as a reader runs them: one shell, from top to bottom, with a new user.
+// The commands of docs/api.md, run as a reader runs them: in one shell, from top to bottom, with a new user.
 //
-// In a block marked `sh recipe`, the comments that begin with "# →" say in order what the curl calls of the block answer:
-// the status and what the body holds, "…" standing for anything. Calls that no comment speaks of must succeed.
+// In a block marked `sh recipe`, comments that begin with "# →" state the replies to the curl calls in order: the
+// status and the content of the body, with "…" for any text. Calls without a comment must succeed.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { source } from './document.mjs';
 
 const lines = source('docs/api.md').split('\n');
 
-// The blocks with that mark: { title, line, text }.
+// The fenced blocks with that info string: { title, line, text }.
 function blocks(mark) {
   const found = [];
   let title;
@@ -30,7 +30,7 @@ function blocks(mark) {
 const folder = mkdtempSync(path.join(tmpdir(), 'recipes-'));
 after(() => rmSync(folder, { recursive: true }));
 
-// curl, keeping the body and the status of each call in $OUT.
+// A function curl that keeps the body and the status of each call in $OUT.
 const head = `
 set -eu -o pipefail
 curl() {
@@ -40,7 +40,7 @@ curl() {
 }
 `;
 
-// Runs the blocks in one shell; resolves to what each one called, undefined where the shell did not get that far.
+// Runs the blocks in one shell; returns { calls, finished, stderr } for each.
 function run(name, found, user) {
   const place = path.join(folder, name);
   const script = found
@@ -63,7 +63,7 @@ function run(name, found, user) {
   });
 }
 
-// Fails unless the parts of `pattern` occur in `body`, the first one at its beginning.
+// Fails unless the parts of `pattern` occur in `body` in order, the first one at its beginning.
 function checkBody(body, pattern) {
   let from = 0;
   pattern.split('…').forEach((part, i) => {
@@ -77,7 +77,7 @@ const recipes = blocks('recipe');
 const outcomes = run('recipes', recipes, new User());
 
 recipes.forEach(({ title, line, text }, i) =>
-  test(`line ${line}: ${title}`, () => {
+  test(`a recipe gives the documented replies: line ${line}, ${title}`, () => {
     const { calls, finished, stderr } = outcomes[i];
     const expected = [...text.matchAll(/^# → (\d{3})(?: (.*))?$/gm)];
     expected.forEach(([comment, status, pattern], n) => {
@@ -86,12 +86,12 @@ recipes.forEach(({ title, line, text }, i) =>
       checkBody(calls[n].body, pattern ?? '');
     });
     for (const { status, body } of calls.slice(expected.length)) assert.equal(status, '200', body);
-    assert.ok(finished, `it stopped half-way; ${stderr}`);
-    assert.equal(expected.length > 0, /\bcurl /.test(text), 'a recipe says what comes back');
+    assert.ok(finished, `the shell stopped early; ${stderr}`);
+    assert.equal(expected.length > 0, /\bcurl /.test(text), 'a recipe states its replies');
   }),
 );
 
-test('the published commands work as they are printed, with host and token replaced', () => {
+test('the published commands work verbatim, with host and token replaced', () => {
   const user = new User();
   const found = blocks('published').map((block) => ({
     ...block,
@@ -106,7 +106,7 @@ test('the published commands work as they are printed, with host and token repla
   for (const { body } of calls) checkBody(body, '{"success":true,');
 });
 
-test('every other fenced block of the page says what it is', () => {
+test('every fenced block of the page states its language', () => {
   const marks = lines.filter((line) => line.startsWith('```') && line !== '```').map((line) => line.slice(3));
-  assert.deepEqual([...new Set(marks)].sort(), ['json', 'sh', 'sh published', 'sh recipe']);
+  assert.deepEqual([...new Set(marks)].sort(), ['js', 'js device', 'json', 'sh', 'sh published', 'sh recipe']);
 });

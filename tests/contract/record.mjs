@@ -1,5 +1,5 @@
-// Fills docs/openapi.yaml in: where a reply's example says `{ value: RECORD }`, puts what the running server answers.
-// `npm run record` does it, with the environment of the tests. Read what it wrote before you believe it.
+// Fills in docs/openapi.yaml: replaces `{ value: RECORD }` in the example of a reply by the answer of the running
+// server. Run it by `npm run record` with the environment of the tests, and review what it wrote.
 import { writeFileSync } from 'node:fs';
 import { parseDocument, stringify } from 'yaml';
 import { examples, operations, root, source } from './document.mjs';
@@ -7,7 +7,8 @@ import { play } from './replay.mjs';
 import { toDay } from './time.mjs';
 
 const file = 'docs/openapi.yaml';
-const options = { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false }; // 1.1: quotes what looks like a time
+// 1.1: quotes text that looks like a time.
+const options = { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false };
 
 for (const op of operations)
   for (const { name, status, value } of examples(op)) {

@@ -4,7 +4,7 @@ import { checkReply, operation } from './document.mjs';
 import { scenarios } from './scenarios.mjs';
 import { toPresent } from './time.mjs';
 
-// Sends one request of an operation; the reply must be one that the document tells of.
+// Sends one request of an operation; the reply must match the document.
 export async function ask(id, token, { path = {}, query = {}, headers = {}, body } = {}) {
   const op = operation(id);
   const target = op.base + op.path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(path[name]));
@@ -38,13 +38,19 @@ export class Actor {
     return this.call('sendOperations', { body: { ...envelope, operations } });
   }
 
-  // Changes the user's rows of a table, as time would.
+  // Changes the user's rows of a table, to simulate the passage of time.
   alter(table, change) {
     return sql(`UPDATE ${table} SET ${change} WHERE user_id = '${this.user.id}'`);
   }
+
+  // What `booky-sync resync` does after a restore of a backup that is a minute older than the last write.
+  restore() {
+    return sql(`INSERT INTO epochs SELECT user_id, epoch, clock - 60000, id FROM clocks CROSS JOIN installation
+      WHERE user_id = '${this.user.id}'; UPDATE clocks SET epoch = epoch + 2 WHERE user_id = '${this.user.id}'`);
+  }
 }
 
-// The request that the examples called `name` make together, in the present.
+// The request that the parameter and body examples called `name` make together, moved to the present.
 function requestOf(op, name) {
   const made = { path: {}, query: {}, headers: {}, body: toPresent(op.body?.examples[name]?.value) };
   const places = { path: made.path, query: made.query, header: made.headers };
@@ -56,7 +62,7 @@ function requestOf(op, name) {
   return made;
 }
 
-// Sends the example `name` after what its scenario says; resolves to the reply.
+// Runs the scenario of the example `name`, if there is one, and sends the example; resolves to the reply.
 export async function play(op, name) {
   const actor = new Actor();
   const instead = await scenarios[op.id]?.[name]?.(actor);

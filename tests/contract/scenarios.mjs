@@ -1,9 +1,9 @@
-// What happens before an example of docs/openapi.yaml is sent, where something does. Each scenario gets a new user (an
-// Actor of replay.mjs) and returns { path, query, headers, body }: what the test must put in place of what stands in the
-// example (an id, a cursor), or what stands nowhere in the document, because it is wrong.
+// The preparations for examples of docs/openapi.yaml. Each scenario gets a new user (an Actor of replay.mjs) and may
+// return { path, query, headers, body } to replace parts of the example: an id, a cursor, or an invalid value that the
+// document does not contain.
 import { at } from './time.mjs';
 
-// edit('op-1', '10:10', 'update', 'book', 'book-456', {…}): an operation of that time.
+// edit('op-1', '10:10', 'update', 'book', 'book-456', {…}): an operation with that time of the day.
 const edit = (id, time, type, entity, entityId, data, more) => ({
   id,
   type,
@@ -18,6 +18,10 @@ const theBook = edit('op-101', '09:00', 'create', 'book', 'book-456', { title: '
 const secondBook = edit('op-102', '09:10', 'create', 'book', 'book-2', { title: 'The Lathe of Heaven' });
 const theTag = edit('op-103', '09:20', 'create', 'tag', 'tag-1', { name: 'Utopia' });
 const theRating = edit('op-104', '09:30', 'create', 'rating', 'rating-1', { bookId: 'book-456', stars: 4.5 });
+const shelved = edit('op-149', '09:50', 'create', 'collection', 'collection-1', {
+  name: 'Utopias',
+  bookIds: ['book-9', 'book-456'],
+});
 const laterTitle = edit('op-105', '10:10', 'update', 'book', 'book-456', {
   title: 'The Dispossessed: An Ambiguous Utopia',
 });
@@ -30,13 +34,13 @@ const queue = (s, operation) => s.call('queueOperation', { body: operation });
 const first = { query: { since: '1970-01-01T00:00:00Z' } };
 const cursor = async (s, query = first.query) => (await s.call('getChanges', { query })).cursor;
 
-// A book as the laptop has it: made at nine, its title edited at ten past ten.
+// Makes a book on the laptop: created at 09:00, its title edited at 10:10.
 const edited = async (s) => {
   await s.send([theBook], { deviceId: 'laptop-1' });
   await s.send([laterTitle], { deviceId: 'laptop-1' });
 };
 
-// An open conflict of that book; returns its id.
+// Makes an open conflict about that book; resolves to its id.
 const manual = async (s) => {
   await edited(s);
   const { results } = await s.send([{ ...staleTitle, id: 'op-127', conflictResolution: 'manual' }], {
@@ -47,11 +51,17 @@ const manual = async (s) => {
 const resolving = (prepare) => async (s) => ({ path: { id: await prepare(s) } });
 const decide = (s, id, body) => s.call('resolveConflict', { path: { id }, body });
 
-// Two operations of the queue, one of which cannot be applied: with the other the book would be too large.
+// Makes a queue with an operation that cannot be applied, because the book would become too large.
 const growing = async (s) => {
   const half = 'x'.repeat(600 << 10);
   await s.send([theBook, edit('op-106', '09:30', 'update', 'book', 'book-456', { description: half })]);
   await queue(s, { ...parked, id: 'op-790', data: { notes: half }, timestamp: at('10:25') });
+};
+
+// Deletions of the user up to the present may be forgotten.
+const forgetful = async (s) => {
+  await s.send([theTag]);
+  await s.alter('clocks', 'horizon = clock');
 };
 
 const library = (s) =>
@@ -64,7 +74,7 @@ const replaced = async (s) => {
 const page = { query: { since: '1970-01-01T00:00:00Z', limit: 1 } };
 const shelf = (s) => s.send([theBook, secondBook, theTag]);
 
-// A user with a bit of everything.
+// Makes some data of every kind.
 const everything = async (s) => {
   await s.send([
     theTag,
@@ -73,12 +83,13 @@ const everything = async (s) => {
     edit('op-108', '09:40', 'create', 'userSettings', 'settings', { theme: 'dark' }),
   ]);
   await manual(s);
-  await s.call('replaceAll', { body: { tags: [] } });
+  await s.call('replaceAll', { body: { mode: 'replace', tags: [] } });
   await queue(s, parked);
 };
 
 export const scenarios = {
   sendOperations: {
+    beyondHorizon: forgetful,
     merged: edited,
     server: edited,
     client: edited,
@@ -88,6 +99,9 @@ export const scenarios = {
     deletedLater: (s) =>
       s.send([theBook, edit('op-109', '10:10', 'delete', 'book', 'book-456')], { deviceId: 'laptop-1' }),
     editedLater: edited,
+    elements: (s) => s.send([shelved, edit('op-150', '10:10', 'update', 'collection', 'collection-1', {
+      bookIds: { $add: ['book-1'] },
+    })], { deviceId: 'laptop-1' }),
     onePerBook: (s) => s.send([theRating]),
     sameName: (s) => s.send([theTag]),
     duplicate: (s) => s.send([edit('op-123', '10:20', 'create', 'book', 'book-456', { title: 'The Dispossessed' })]),
@@ -115,6 +129,10 @@ export const scenarios = {
       await shelf(s);
       return { query: { cursor: await cursor(s, page.query) } };
     },
+    times: async (s) => {
+      await shelf(s);
+      await s.send([laterTitle]);
+    },
     upToDate: async (s) => {
       await shelf(s);
       return { query: { cursor: await cursor(s) } };
@@ -123,6 +141,15 @@ export const scenarios = {
       await shelf(s);
       const from = await cursor(s);
       await s.send([edit('op-110', '10:20', 'delete', 'book', 'book-2')], { deviceId: 'laptop-1' });
+      return { query: { cursor: from } };
+    },
+    counted: shelf,
+    delta: async (s) => {
+      await shelf(s);
+      const from = await cursor(s);
+      await s.send([edit('op-111', '10:20', 'update', 'book', 'book-456', { averageRating: 4.5 })], {
+        deviceId: 'laptop-1',
+      });
       return { query: { cursor: from } };
     },
     unchanged: async (s) => {
@@ -134,17 +161,35 @@ export const scenarios = {
       await s.send([theBook]);
       await s.alter('clocks', 'started = 0, horizon = clock');
     },
-    otherEpoch: async (s) => {
+    erased: async (s) => {
       await s.send([theBook]);
       const from = await cursor(s);
       await s.call('eraseAll');
       return { query: { cursor: from } };
     },
+    restored: async (s) => {
+      await s.send([theBook]);
+      const from = await cursor(s);
+      await s.restore();
+      return { query: { cursor: from } };
+    },
+  },
+  getEntity: {
+    live: shelf,
+    deleted: async (s) => {
+      await shelf(s);
+      await s.send([edit('op-112', '10:20', 'delete', 'book', 'book-2')], { deviceId: 'laptop-1' });
+    },
+    incomplete: (s) => s.send([overtaken]),
+    unknown: shelf,
   },
   replaceAll: {
     replace: library,
     dryRun: library,
     merge: library,
+    kept: library,
+    exactly: library,
+    changes: library,
     ifMatch: async (s) => {
       await library(s);
       return { headers: { 'If-Match': `"${await cursor(s)}"` } };

@@ -1,5 +1,5 @@
-// The examples play on a day of 2024. To be sent they are moved to the present; replies are compared with the examples
-// but for what is different every time.
+// The examples are dated on a day of 2024. They are moved to the present when they are sent. Replies are compared with
+// the examples except for values that differ every time.
 import assert from 'node:assert/strict';
 
 const day = Date.parse('2024-01-15T10:30:00Z');
@@ -18,11 +18,11 @@ function move(value, by) {
   return JSON.parse(text);
 }
 
-// An example as it is sent, and a reply as it would stand in the document.
+// Moves an example to the present, and a reply to the day of the document.
 export const toPresent = (value) => move(value, now - day);
 export const toDay = (value) => move(value, day - now);
 
-// A time of that day, as "10:20", in the present.
+// The time of that day, such as "10:20", moved to the present.
 export const at = (time) => toPresent(`2024-01-15T${time}:00Z`);
 
 const variable = [
@@ -38,8 +38,8 @@ const times = (text) => [
   ...(text.match(milliseconds) ?? []).map(Number),
 ];
 
-const opaque = ['cursor', 'requestId'];
-const tolerance = 4 * 60_000; // between the times that stand in the examples are at least five minutes
+const opaque = ['cursor', 'requestId', 'epoch', 'installation'];
+const tolerance = 4 * 60_000; // the times in the examples are at least five minutes apart
 
 function sameText(actual, expected, key) {
   if (opaque.includes(key)) return true;
@@ -48,16 +48,18 @@ function sameText(actual, expected, key) {
   return times(actual).every((time, i) => Math.abs(time - there[i]) < tolerance);
 }
 
-// `actual` with the values of `expected` wherever they are the same but for what differs every time.
+// `actual` with the values of `expected` wherever the two differ only in values that differ every time.
 function adopt(actual, expected, key) {
   if (typeof actual === 'string' && typeof expected === 'string')
     return sameText(actual, expected, key) ? expected : actual;
+  if (typeof actual === 'number' && typeof expected === 'number')
+    return sameText(`${actual}`, `${expected}`) ? expected : actual;
   if (!actual || !expected || typeof actual !== 'object' || typeof expected !== 'object') return actual;
   if (Array.isArray(actual)) return actual.map((value, i) => adopt(value, expected[i], key));
   return Object.fromEntries(Object.entries(actual).map(([name, value]) => [name, adopt(value, expected[name], name)]));
 }
 
-// Fails unless a reply is what the example says.
+// Fails unless a reply matches the example.
 export function checkExample(actual, expected) {
   assert.deepEqual(adopt(toDay(actual), expected), expected);
 }

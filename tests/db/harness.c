@@ -6,44 +6,10 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "batch.h"
-#include "clock.h"
-#include "log.h"
-
-/* Dice: splitmix64 */
-
-dice dice_new(const char *test)
-{
-    const char *given = getenv("BOOKY_SEED");
-    uint64_t seed;
-    if (given)
-        seed = strtoull(given, NULL, 10);
-    else if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
-        abort();
-    else
-        seed %= 1000000000;
-    printf("%s: BOOKY_SEED=%llu\n", test, (unsigned long long)seed);
-    fflush(stdout);
-    return (dice){seed};
-}
-
-uint64_t dice_throw(dice *d)
-{
-    uint64_t z = (d->state += 0x9E3779B97F4A7C15u);
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
-
-size_t dice_below(dice *d, size_t n)
-{
-    return (size_t)(dice_throw(d) % n);
-}
-
-bool dice_chance(dice *d, unsigned percent)
-{
-    return dice_below(d, 100) < percent;
-}
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/db_connect.h"
+#include "sync/batch.h"
 
 /* Peers */
 
@@ -106,11 +72,11 @@ static void collect(void *to, const char *bytes, size_t len)
     strbuf_add(to, bytes, len);
 }
 
-call *peer_call(peer *p, strbuf *to)
+sync_ctx *peer_ctx(peer *p, strbuf *to)
 {
     *to = STRBUF(p->a);
-    p->call = (call){.a = p->a, .conf = &p->conf, .db = p->db, .user = p->user, .write = collect, .to = to};
-    return &p->call;
+    p->ctx = (sync_ctx){.a = p->a, .conf = &p->conf, .db = p->db, .user = p->user, .write = collect, .to = to};
+    return &p->ctx;
 }
 
 static void release_json(void *value)
@@ -130,10 +96,10 @@ static json_t *parse(peer *p, const strbuf *text)
 rc peer_try(peer *p, const char *body, json_t **reply)
 {
     strbuf streamed, text = STRBUF(p->a);
-    call *c = peer_call(p, &streamed);
+    sync_ctx *ctx = peer_ctx(p, &streamed);
     *reply = NULL;
     rc code = db_ready(p->db);
-    if (code == RC_OK) code = batch_run(c, body, strlen(body), &text);
+    if (code == RC_OK) code = batch_run(ctx, body, strlen(body), &text);
     if (code == RC_OK) *reply = parse(p, &text);
     return code;
 }
@@ -143,7 +109,7 @@ json_t *peer_post(peer *p, const char *body)
     json_t *reply;
     rc code = peer_try(p, body, &reply);
     if (code != RC_OK)
-        ck_abort_msg("%s (%s): %.2000s", rc_info(code)->error, p->call.message ? p->call.message : "no message", body);
+        ck_abort_msg("%s (%s): %.2000s", rc_info(code)->error, p->ctx.message ? p->ctx.message : "no message", body);
     return reply;
 }
 
@@ -157,16 +123,16 @@ const json_t *result_of(const json_t *reply, size_t i)
 json_t *peer_pull(peer *p, const pull_query *q)
 {
     strbuf text;
-    call *c = peer_call(p, &text);
+    sync_ctx *ctx = peer_ctx(p, &text);
     rc code = db_ready(p->db);
-    if (code == RC_OK) code = pull_run(c, q);
-    if (code != RC_OK) ck_abort_msg("pull: %s (%s)", rc_info(code)->error, c->message ? c->message : "no message");
+    if (code == RC_OK) code = pull_run(ctx, q);
+    if (code != RC_OK) ck_abort_msg("pull: %s (%s)", rc_info(code)->error, ctx->message ? ctx->message : "no message");
     return parse(p, &text);
 }
 
 json_t *peer_pull_all(peer *p)
 {
-    return peer_pull(p, &(pull_query){.since = "1970-01-01T00:00:00Z"});
+    return peer_pull(p, &(pull_query){.since = "1970-01-01T00:00:00Z", .initial = "true"});
 }
 
 const char *peer_printf(peer *p, const char *fmt, ...)
@@ -181,9 +147,10 @@ const char *peer_printf(peer *p, const char *fmt, ...)
 const char *peer_operation(peer *p, const char *id, const char *type, const char *kind, const char *entity_id,
                            const char *data, int64_t at)
 {
+    char text[CLOCK_TEXT]; /* small integers look like seconds */
     return peer_printf(p,
-                       "{\"id\":\"%s\",\"type\":\"%s\",\"entity\":\"%s\",\"entityId\":\"%s\",\"timestamp\":%lld%s%s}",
-                       id, type, kind, entity_id, (long long)at, data ? ",\"data\":" : "", data ? data : "");
+                       "{\"id\":\"%s\",\"type\":\"%s\",\"entity\":\"%s\",\"entityId\":\"%s\",\"timestamp\":\"%s\"%s%s}",
+                       id, type, kind, entity_id, clock_format(at, text), data ? ",\"data\":" : "", data ? data : "");
 }
 
 const char *peer_body(peer *p, const char *const *operations, size_t count)
@@ -285,15 +252,34 @@ int64_t sql_hold_clock(PGconn *c, const char *user)
                       user);
 }
 
+void sql_identify(PGconn *c, const char *user)
+{
+    const char *asked = getenv("BOOKY_DATABASE_DISTRIBUTED");
+    const char *text = sql_find(SQL_IDENTIFY, asked && strcmp(asked, "none") != 0)->text;
+    PGresult *r = PQexecParams(c, text, 1, NULL, &user, NULL, NULL, 0);
+    if (PQresultStatus(r) != PGRES_TUPLES_OK) ck_abort_msg("%s: %s", text, PQresultErrorMessage(r));
+    PQclear(r);
+}
+
+bool sql_on_citus(PGconn *c)
+{
+    return sql_number(c, "SELECT count(*) FROM pg_extension WHERE extname = 'citus'") > 0;
+}
+
+/* A connection of a cluster waits on a shard, where the processes of both have other numbers. */
+#define WAITERS                                                                                                        \
+    "WITH RECURSIVE w (pid) AS (SELECT %d UNION SELECT a.pid FROM pg_stat_activity a, w"                               \
+    " WHERE a.wait_event_type = 'Lock' AND w.pid = ANY (pg_blocking_pids(a.pid))) SELECT count(*) - 1 FROM w"
+#define WAITERS_ON_SHARDS                                                                                              \
+    "SELECT count(DISTINCT waiting_gpid) FROM citus_lock_waits"                                                        \
+    " WHERE blocking_gpid = (SELECT global_pid FROM citus_stat_activity WHERE pid = %d AND is_worker_query = false)"
+
 void sql_await_waiters(PGconn *watcher, PGconn *holder, int count)
 {
     int64_t until = clock_monotonic_us() + 20 * 1000000;
+    const char *text = sql_on_citus(watcher) ? WAITERS_ON_SHARDS : WAITERS;
     for (;;) {
-        long long waiting = sql_number(
-            watcher,
-            "WITH RECURSIVE w (pid) AS (SELECT %d UNION SELECT a.pid FROM pg_stat_activity a, w"
-            " WHERE a.wait_event_type = 'Lock' AND w.pid = ANY (pg_blocking_pids(a.pid))) SELECT count(*) - 1 FROM w",
-            PQbackendPID(holder));
+        long long waiting = sql_number(watcher, text, PQbackendPID(holder));
         if (waiting >= count) return;
         if (clock_monotonic_us() > until) ck_abort_msg("%lld of %d connections wait for the clock", waiting, count);
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);

@@ -1,7 +1,7 @@
 /*
- * What the database tests share: a peer (a worker's connection that speaks for one user), plain SQL connections, and
- * dice. BOOKY_TEST_DSN is a worker's login role, BOOKY_TEST_ADMIN_DSN the owner. Every test makes fresh random users,
- * so runs do not disturb each other. Failures end the test (ck_abort_msg).
+ * What the database tests share: a peer (a worker's connection that speaks for one user), and plain SQL connections.
+ * BOOKY_TEST_DSN is a worker's login role, BOOKY_TEST_ADMIN_DSN the owner. Every test makes fresh random users, so runs
+ * do not disturb each other. Failures end the test (ck_abort_msg).
  */
 #ifndef BOOKY_TESTS_HARNESS_H
 #define BOOKY_TESTS_HARNESS_H
@@ -12,24 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "arena.h"
-#include "call.h"
-#include "conf.h"
-#include "db.h"
-#include "pull.h"
-#include "rc.h"
-
-/* Dice: the same seed gives the same throws. */
-typedef struct dice {
-    uint64_t state;
-} dice;
-
-/* From BOOKY_SEED, else random; prints it, so that a failure can be repeated. */
-dice dice_new(const char *test);
-uint64_t dice_throw(dice *d);
-size_t dice_below(dice *d, size_t n); /* 0 … n - 1 */
-bool dice_chance(dice *d, unsigned percent);
-#define DICE_PICK(d, list) ((list)[dice_below((d), sizeof(list) / sizeof *(list))])
+#include "base/arena.h"
+#include "base/conf.h"
+#include "base/rc.h"
+#include "dice.h"
+#include "store/db.h"
+#include "sync/ctx.h"
+#include "sync/pull.h"
 
 /* A worker's connection that speaks for one user. What it returns lives until peer_free or peer_become. */
 typedef struct peer {
@@ -37,7 +26,7 @@ typedef struct peer {
     conf conf;
     db *db;
     char user[64];
-    call call; /* of the last request */
+    sync_ctx ctx; /* of the last request */
 } peer;
 
 peer *peer_new(void); /* for a fresh random user */
@@ -46,7 +35,7 @@ void peer_free(peer *p);
 void peer_become(peer *p, const char *user); /* NULL: a fresh random one */
 
 /* A call that is ready to run, with the connection made; `to` collects what is streamed. */
-call *peer_call(peer *p, strbuf *to);
+sync_ctx *peer_ctx(peer *p, strbuf *to);
 
 /* POST /operations: the code, and the reply in *reply (NULL unless RC_OK). */
 rc peer_try(peer *p, const char *body, json_t **reply);
@@ -87,6 +76,12 @@ PGresult *sql_run(PGconn *c, const char *fmt, ...) __attribute__((format(printf,
 long long sql_number(PGconn *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The SQLSTATE of a statement, "" when it succeeds. */
 const char *sql_state(PGconn *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Names the user of the transaction, as the product does. */
+void sql_identify(PGconn *c, const char *user);
+
+/* Whether the database is a Citus cluster, and not only the texts for one are tested (BOOKY_DATABASE_DISTRIBUTED). */
+bool sql_on_citus(PGconn *c);
 
 /* Begins a transaction that holds the user's commit clock (as the owner), and returns its stamp. */
 int64_t sql_hold_clock(PGconn *c, const char *user);

@@ -1,10 +1,11 @@
 #include "history.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "merge.h"
+#include "base/clock.h"
+#include "engine/merge.h"
 
 enum { THINGS_MAX = 32 };
 
@@ -35,6 +36,11 @@ static const struct member {
      {"{}", "null", "{\"isbn\":{\"ten\":\"X\"}}", "{\"isbn\":{\"13\":\"Y\"}}", "{\"isbn\":[1]}", "{\"isbn\":{}}",
       "{\"oclc\":7}", "{\"isbn\":null,\"oclc\":8}"}},
     {"book",
+     "tags",
+     {"[]", "[\"a\",\"b\"]", "[\"b\",\"a\",\"b\"]", "{\"$add\":[\"a\"]}", "{\"$add\":[\"c\",\"b\"]}",
+      "{\"$remove\":[\"a\"]}", "{\"$add\":[\"c\"],\"$remove\":[\"a\",\"x\"]}", "{\"$add\":[{\"x\":1,\"y\":2}]}",
+      "{\"$remove\":[{\"y\":2,\"x\":1},\"c\"]}", "{\"$remove\":[]}"}},
+    {"book",
      "own",
      {"1", "\"x\"", "{}", "{\"a\":{\"b\":1}}", "{\"a\":{\"b\":{\"c\":2}}}", "{\"a\":{}}", "{\"a\":5}",
       "{\"a\":{\"d\":[{}]},\"e\":null}", "{\"a/b\":{\"~\":1,\"~1\":{}}}", "{\"\":{\"\":3}}", "{\"a/b\":4,\"\":{}}"}},
@@ -43,10 +49,17 @@ static const struct member {
     {"rating", "why", {"\"fun\"", "{\"plot\":1}", "{\"plot\":{}}"}},
     {"readingLog", "bookId", {"\"b1\"", "\"b2\""}},
     {"readingLog", "status", {"\"read\"", "\"dnf\"", "\"want_to_read\""}},
-    {"readingLog", "finishedAt", {"null", "\"2024-01-15T10:30:00+02:00\"", "1700000000000"}},
+    {"readingLog", "startedAt", {"null", "\"2024-01-15T00:30:00+02:00\"", "1704000000000", "\"2023-11-01\""}},
+    {"readingLog",
+     "finishedAt",
+     {"null", "\"2024-01-15T10:30:00+02:00\"", "\"2024-01-15\"", "1700000000000", "\"2024-01-14T23:00:00Z\""}},
+    {"readingLog", "notes", {"\"n\"", "{\"page\":90}"}},
     {"tag", "name", {"\"Fantasy\"", "\"Horror\"", "\"fantasy\""}},
     {"tag", "color", {"\"red\"", "null"}},
     {"collection", "name", {"\"Best\"", "\"Worst\""}},
+    {"collection",
+     "bookIds",
+     {"[\"b1\"]", "{\"$add\":[\"b2\",\"b3\"]}", "{\"$add\":[\"b1\"]}", "{\"$remove\":[\"b2\"]}"}},
     {"collection", "isSmart", {"true", "false"}},
     {"collection", "smartRules", {"[]", "{}", "{\"all\":[1]}", "{\"all\":{\"x\":1}}", "null"}},
     {"userSettings", "theme", {"\"dark\"", "\"light\"", "null"}},
@@ -117,13 +130,66 @@ void history_free(history *h)
     free(h);
 }
 
+json_t *history_operation(const op *o)
+{
+    return json_pack("{s:o, s:s, s:s, s:s, s:I, s:O*}", "id", json_sprintf("op-%d", o->number), "type", o->type,
+                     "entity", o->kind->name, "entityId", o->id, "timestamp", (json_int_t)o->at, "data", o->data);
+}
+
+/* What is stored */
+
+/* The times of all leaves and empty objects: `base`, but for those that `marks` names. */
+static void spell_times(const json_t *data, const char *path, json_t *base, json_t *times)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)data, key, value)
+    {
+        char below[1024];
+        size_t n = (size_t)snprintf(below, sizeof below, "%s/", path);
+        for (const char *c = key; *c; c++)
+            n += (size_t)sprintf(below + n, *c == '~' ? "~0" : *c == '/' ? "~1" : "%c", *c);
+        if (!json_is_object(value))
+            json_object_set(times, below, base);
+        else if (json_object_size(value) == 0)
+            json_object_set(times, strcat(below, "/~"), base);
+        else
+            spell_times(value, below, base, times);
+    }
+}
+
+/* The times that `marks` names, by whole pointers. */
+static void spell_marks(const json_t *marks, const char *pointer, json_t *times)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)marks, name, value)
+    {
+        char whole[1024];
+        snprintf(whole, sizeof whole, "%s%s", pointer, name);
+        bool set = strcmp(name, "/tags") == 0 || strcmp(name, "/bookIds") == 0; /* with the times of its elements */
+        if (json_is_object(value) && !set)
+            spell_marks(value, whole, times);
+        else
+            json_object_set(times, whole, value);
+    }
+}
+
+json_t *history_times(const json_t *data, json_t *base, const json_t *marks)
+{
+    json_t *times = json_object();
+    spell_times(data, "", base, times);
+    spell_marks(marks, "", times);
+    return times;
+}
+
 /* The model */
 
 typedef struct thing {
     const kind *kind;
     const char *id;
     json_t *data;
-    int64_t edited, deleted;
+    int64_t edited, deleted, word; /* word: of the latest edit that counts for a reading log */
 } thing;
 
 typedef struct model {
@@ -131,13 +197,38 @@ typedef struct model {
     size_t count;
 } model;
 
+static bool contains(const json_t *list, const json_t *value)
+{
+    size_t i;
+    json_t *other;
+    json_array_foreach(list, i, other) if (json_equal(other, value)) return true;
+    return false;
+}
+
+/* The list after a change: what it names is removed, what it adds is appended. */
+static json_t *changed(const json_t *list, const json_t *change)
+{
+    const json_t *add = json_object_get(change, "$add"), *gone = json_object_get(change, "$remove");
+    json_t *result = json_array(), *value;
+    size_t i;
+    json_array_foreach(list, i, value) if (!contains(add, value) && !contains(gone, value))
+        json_array_append(result, value);
+    json_array_foreach(add, i, value) json_array_append(result, value);
+    return result;
+}
+
 void json_patch(json_t *to, json_t *from)
 {
     const char *key;
     json_t *value;
-    json_object_foreach (from, key, value) {
+    json_object_foreach(from, key, value)
+    {
         if (!json_is_object(value)) {
             json_object_set(to, key, value);
+            continue;
+        }
+        if (json_object_get(value, "$add") || json_object_get(value, "$remove")) { /* only sets have such values here */
+            json_object_set_new(to, key, changed(json_object_get(to, key), value));
             continue;
         }
         if (!json_is_object(json_object_get(to, key))) json_object_set_new(to, key, json_object());
@@ -153,7 +244,7 @@ static void model_apply(model *m, const op *o)
         if (m->things[i].kind == o->kind && strcmp(m->things[i].id, id) == 0) t = &m->things[i];
     if (!t) {
         t = &m->things[m->count++];
-        *t = (thing){o->kind, id, json_object(), MERGE_NEVER, MERGE_NEVER};
+        *t = (thing){o->kind, id, json_object(), MERGE_NEVER, MERGE_NEVER, MERGE_NEVER};
     }
     if (!o->data) {
         t->deleted = o->at;
@@ -161,6 +252,9 @@ static void model_apply(model *m, const op *o)
     }
     json_patch(t->data, o->data);
     t->edited = o->at;
+    static const char *const words[] = {"bookId", "status", "startedAt", "finishedAt"};
+    for (size_t i = 0; i < 4; i++)
+        if (json_object_get(o->data, words[i])) t->word = o->at;
 }
 
 static bool is_whole(const thing *t)
@@ -178,18 +272,56 @@ static bool same_key(const thing *x, const thing *y)
     return a && b && json_equal(a, b);
 }
 
-/* Whether another entity has its place: of all with its key the one that was edited last holds it, deleted or not. */
-static bool is_superseded(const model *m, const thing *t)
+/* The UTC day of a member of a log; false when it has none. */
+static bool day_of(const thing *t, const char *name, int64_t *day)
 {
-    if (t->kind->rule != KIND_ONE_PER_KEY || !is_whole(t) || t->deleted > t->edited) return false;
+    const json_t *value = json_object_get(t->data, name);
+    int64_t ms = json_integer_value(value);
+    if (!value || json_is_null(value)) return false;
+    const char *text = json_string_value(value);
+    if (text && !clock_parse(text, &ms) && !clock_parse_date(text, &ms)) return false;
+    *day = ms / CLOCK_DAY; /* none is before 1970 */
+    return true;
+}
+
+/* Whether the log y, which stands and has the later word, takes the place of x: the rules of docs/api.md. */
+static bool displaces(const thing *y, const thing *x)
+{
+    int64_t x_start, y_start, x_finish, y_finish;
+    bool x_started = day_of(x, "startedAt", &x_start), x_finished = day_of(x, "finishedAt", &x_finish);
+    bool y_started = day_of(y, "startedAt", &y_start), y_finished = day_of(y, "finishedAt", &y_finish);
+    if (x_started && y_started && x_start == y_start) return true;
+    if (x_finished) return y_finished && x_finish == y_finish;
+    return !y_finished || !x_started || y_finish >= x_start;
+}
+
+/* The word of the log that takes the place of `t`, or 0. Of several the oldest word counts. */
+static int64_t displaced_at(const model *m, const thing *t)
+{
+    int64_t at = 0;
+    for (size_t i = 0; i < m->count; i++) {
+        const thing *y = &m->things[i];
+        if (!same_key(t, y) || !is_whole(y) || y->word <= t->word || displaced_at(m, y)) continue;
+        if (displaces(y, t) && (at == 0 || y->word < at)) at = y->word;
+    }
+    return at;
+}
+
+/* Whether another entity has its place: of all ratings of a book the one that was edited last holds it, deleted or not.
+ * Of a log since when. */
+static int64_t superseded(const model *m, const thing *t)
+{
+    bool rating = t->kind->rule == KIND_ONE_PER_KEY, reading = t->kind->rule == KIND_READINGS;
+    if ((!rating && !reading) || !is_whole(t) || t->deleted > t->edited) return 0;
+    if (reading) return displaced_at(m, t);
     for (size_t i = 0; i < m->count; i++)
-        if (same_key(t, &m->things[i]) && is_whole(&m->things[i]) && m->things[i].edited > t->edited) return true;
-    return false;
+        if (same_key(t, &m->things[i]) && is_whole(&m->things[i]) && m->things[i].edited > t->edited) return 1;
+    return 0;
 }
 
 static const char *status_of(const model *m, const thing *t)
 {
-    if (t->deleted > t->edited || is_superseded(m, t)) return "deleted";
+    if (t->deleted > t->edited || superseded(m, t)) return "deleted";
     return is_whole(t) ? "live" : "incomplete";
 }
 
@@ -214,9 +346,9 @@ json_t *history_outcome(const history *h)
         json_t *name = entity_name(t->kind->name, t->id);
         int64_t deleted = t->deleted > t->edited ? t->deleted : MERGE_NEVER;
         json_object_set_new(entities, json_string_value(name),
-                            json_pack("{s:s, s:O, s:o, s:o, s:b}", "status", status, "data", t->data, "edited",
+                            json_pack("{s:s, s:O, s:o, s:o, s:I}", "status", status, "data", t->data, "edited",
                                       time_or_null(t->edited), "deleted", time_or_null(deleted), "superseded",
-                                      is_superseded(&m, t)));
+                                      (json_int_t)superseded(&m, t)));
         if (strcmp(status, "live") == 0) json_object_set(pulled, json_string_value(name), t->data);
         if (strcmp(status, "incomplete") == 0)
             json_object_set_new(open, json_string_value(name), json_string("incomplete"));

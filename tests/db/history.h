@@ -5,8 +5,10 @@
 #ifndef BOOKY_TESTS_HISTORY_H
 #define BOOKY_TESTS_HISTORY_H
 
-#include "harness.h"
-#include "kind.h"
+#include <jansson.h>
+
+#include "dice.h"
+#include "engine/kind.h"
 
 enum { OPS_MAX = 48 };
 
@@ -31,9 +33,16 @@ typedef struct history {
 void history_make(history *h, dice *d, bool crowd);
 void history_free(history *h);
 
+/* The operation as a client sends it. */
+json_t *history_operation(const op *o);
+
 /* What must not depend on the order: {"entities":{name:…},"pulled":{name:data},"open":{name or pair:reason}}, where a
  * name is "kind id". The caller owns it. */
 json_t *history_outcome(const history *h);
+
+/* The times of all leaves and empty objects of an entity, by their paths, from the columns of its row: `base`, except
+ * where `marks` names another one. The caller owns it. */
+json_t *history_times(const json_t *data, json_t *base, const json_t *marks);
 
 /* The name of an entity there. */
 json_t *entity_name(const char *kind, const char *id);

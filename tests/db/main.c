@@ -1,22 +1,34 @@
 /*
  * The tests against a database: one program, one suite a file. They need BOOKY_TEST_DSN and BOOKY_TEST_ADMIN_DSN
- * (harness.h). `CK_RUN_SUITE=plans tests/db/dbtest` runs one suite, `CK_FORK=no gdb tests/db/dbtest` stops where it
- * fails.
+ * (harness.h). `CK_RUN_SUITE=plans tests/db/dbtest` runs one suite, `tests/db/dbtest --list` prints the names,
+ * `CK_FORK=no gdb tests/db/dbtest` stops where it fails. Suites can run at the same time.
  */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* One row a file tests/db/test_X.c, which defines `Suite *suite_X(void)`. */
 #define SUITES(ROW)                                                                                                    \
-    ROW(history) ROW(rules) ROW(devices) ROW(clocks) ROW(connection) ROW(isolation) ROW(views) ROW(plans) ROW(shards)
+    ROW(history)                                                                                                       \
+    ROW(rules)                                                                                                         \
+    ROW(devices)                                                                                                       \
+    ROW(clocks)                                                                                                        \
+    ROW(away)                                                                                                          \
+    ROW(connection) ROW(isolation) ROW(large) ROW(views) ROW(plans) ROW(shards) ROW(siblings) ROW(usage) ROW(hidden)
 
 #define DECLARE(name) Suite *suite_##name(void);
 SUITES(DECLARE)
 
-int main(void)
+int main(int argc, char **argv)
 {
 #define MAKE(name) suite_##name,
     Suite *(*const suites[])(void) = {SUITES(MAKE) NULL};
+#define NAME(name) #name "\n"
+    if (argc > 1 && strcmp(argv[1], "--list") == 0) {
+        fputs(SUITES(NAME), stdout);
+        return EXIT_SUCCESS;
+    }
 
     setenv("CK_DEFAULT_TIMEOUT", "300", 0);
     SRunner *runner = srunner_create(NULL);

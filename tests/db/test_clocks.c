@@ -1,6 +1,7 @@
 /*
- * The commit clock: stamp order is commit order, no two write requests of a user share a stamp, and a poller that asks
- * for what came after the last stamp it saw never misses a change, whatever commits meanwhile.
+ * The commit clock: stamp order is commit order, no two write requests of a user share a stamp, no stamp is before a
+ * timestamp that was accepted, and a poller that asks for what came after the last stamp it saw never misses a change,
+ * whatever commits meanwhile.
  */
 #include "harness.h"
 
@@ -11,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "clock.h"
+#include "base/clock.h"
 
 static int64_t instant_of(const json_t *object, const char *name)
 {
@@ -86,6 +87,7 @@ static void *write_requests(void *arg)
         const char *pair = peer_printf(w->p, "{\"title\":\"%d-%d\"}", w->number, i), *ops[3];
         const char *type = dice_chance(&w->d, 30) ? "delete" : "update";
         int64_t at = atomic_fetch_add(&next_at, 1);
+        if (dice_chance(&w->d, 10)) at = clock_now() + (int64_t)dice_below(&w->d, 290000); /* a clock that is ahead */
         const char *which = DICE_PICK(&w->d, kinds);
         for (int k = 0; k < 3; k++)
             ops[k] = peer_operation(w->p, peer_printf(w->p, "%d-%d-%d", w->number, i, k), k < 2 ? "update" : type,
@@ -101,6 +103,8 @@ static void *write_requests(void *arg)
         log->began_us = clock_monotonic_us();
         log->stamp = instant_of(peer_post(w->p, peer_body(w->p, ops, 3)), "syncedAt");
         log->ended_us = clock_monotonic_us();
+        ck_assert_msg(log->stamp >= at, "the stamp %lld is before the timestamp %lld", (long long)log->stamp,
+                      (long long)at);
     }
     atomic_fetch_sub(&writers_left, 1);
     return NULL;
@@ -125,7 +129,8 @@ static void poll_once(poller *o)
     json_t *reply = peer_pull(o->p, &(pull_query){.cursor = o->by_cursor && *o->position ? o->position : NULL,
                                                   .since = *o->position ? o->position : "1970-01-01T00:00:00Z",
                                                   .limit = whole ? NULL : "3"});
-    json_array_foreach (json_object_get(reply, "changes"), i, change) {
+    json_array_foreach(json_object_get(reply, "changes"), i, change)
+    {
         json_t *data = json_object_get(change, "data");
         int64_t at = instant_of(data, "updatedAt");
         ck_assert_msg(at > before || o->by_cursor, "a pull returns what came before its position");
@@ -311,6 +316,39 @@ START_TEST(a_fast_transaction_cannot_overtake_a_slow_one)
 }
 END_TEST
 
+/* The erasure deletes the row of the clock, so the write that waits for it inserts one. */
+START_TEST(a_write_that_waits_for_an_erasure_is_stamped_after_it)
+{
+    PGconn *erasure = sql_open_admin(), *watcher = sql_open_admin();
+    peer *p = peer_new();
+    const char *op = peer_operation(p, "0", "create", "book", "b0", "{\"title\":\"T\"}", clock_now());
+    int64_t first = instant_of(peer_post(p, peer_body(p, &op, 1)), "syncedAt");
+    for (int round = 0; round < 2; round++) { /* the second: for a first write that is rolled back */
+        if (round == 1) peer_become(p, NULL);
+        sql_hold_clock(erasure, p->user);
+        if (round == 0) PQclear(sql_run(erasure, "DELETE FROM entities WHERE user_id = '%s'", p->user));
+        if (round == 0) PQclear(sql_run(erasure, "DELETE FROM clocks WHERE user_id = '%s'", p->user));
+        sender after;
+        sender_start(&after, p->user, peer_operation(p, "1", "create", "book", "b1", "{\"title\":\"A\"}", first));
+        sql_await_waiters(watcher, erasure, 1);
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+        long long erased = sql_number(erasure, "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint");
+        PQclear(sql_run(erasure, round == 0 ? "COMMIT" : "ROLLBACK"));
+        ck_assert_str_eq(text_of(sender_result(&after), "status"), "success");
+        ck_assert_int_ge(instant_of(after.reply, "syncedAt"), erased);
+        ck_assert_int_eq(sql_number(watcher,
+                                    "SELECT count(*) FROM clocks c JOIN entities e USING (user_id)"
+                                    " WHERE user_id = '%s' AND c.clock = c.started AND e.updated_at = c.clock",
+                                    p->user),
+                         1);
+        peer_free(after.p);
+    }
+    PQfinish(erasure);
+    PQfinish(watcher);
+    peer_free(p);
+}
+END_TEST
+
 START_TEST(stamps_grow_even_when_the_servers_time_is_set_back)
 {
     peer *p = peer_new();
@@ -339,6 +377,7 @@ Suite *suite_clocks(void)
     tcase_add_test(t, two_devices_write_for_a_brand_new_user_at_once);
     tcase_add_test(t, two_copies_of_one_operation_in_flight_take_effect_once);
     tcase_add_test(t, a_fast_transaction_cannot_overtake_a_slow_one);
+    tcase_add_test(t, a_write_that_waits_for_an_erasure_is_stamped_after_it);
     tcase_add_test(t, stamps_grow_even_when_the_servers_time_is_set_back);
     suite_add_tcase(s, t);
     return s;

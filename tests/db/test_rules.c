@@ -1,7 +1,7 @@
 /* Rules that span entities or requests, in the cases that random histories seldom meet. */
 #include <string.h>
 
-#include "clock.h"
+#include "base/clock.h"
 #include "harness.h"
 
 static long long live_ratings(PGconn *admin, const peer *p, const char *id)
@@ -89,6 +89,29 @@ START_TEST(at_equal_timestamps_what_is_there_stays_and_the_later_in_one_request_
 }
 END_TEST
 
+/* They get times of their own: when the last of them leaves the book, the one before it comes back. */
+START_TEST(edits_that_win_by_policy_in_one_request_have_an_order)
+{
+    peer *p = peer_new();
+    PGconn *admin = sql_open_admin();
+    int64_t at = clock_now() - CLOCK_DAY;
+    static const char data[] = "{\"bookId\":\"b\",\"stars\":1},\"conflictResolution\":\"local\"";
+    const char *ops[] = {
+        peer_operation(p, "1", "create", "rating", "r1", data, at),
+        peer_operation(p, "2", "create", "rating", "r2", data, at - 1),
+        peer_operation(p, "3", "create", "rating", "r3", data, at - 2),
+    };
+    peer_post(p, peer_body(p, ops, 3));
+    ck_assert_int_eq(live_ratings(admin, p, "r3"), 1);
+    ops[0] = peer_operation(p, "4", "update", "rating", "r3", "{\"bookId\":\"other\"}", at + 1000);
+    peer_post(p, peer_body(p, ops, 1));
+    ck_assert_int_eq(live_ratings(admin, p, "r2"), 1);
+    ck_assert_int_eq(live_ratings(admin, p, "r1"), 0);
+    PQfinish(admin);
+    peer_free(p);
+}
+END_TEST
+
 Suite *suite_rules(void)
 {
     Suite *s = suite_create("rules");
@@ -96,6 +119,7 @@ Suite *suite_rules(void)
     tcase_add_test(t, when_many_holders_leave_a_book_at_once_the_next_in_line_returns);
     tcase_add_test(t, incomplete_ratings_do_not_hide_who_holds_the_place);
     tcase_add_loop_test(t, at_equal_timestamps_what_is_there_stays_and_the_later_in_one_request_wins, 0, 2);
+    tcase_add_test(t, edits_that_win_by_policy_in_one_request_have_an_order);
     suite_add_tcase(s, t);
     return s;
 }

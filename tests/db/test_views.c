@@ -6,32 +6,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "json.h"
-#include "kind.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "engine/kind.h"
 
 static const char *const types[] = {
     [FIELD_STRING] = "text", [FIELD_NUMBER] = "numeric", [FIELD_BOOLEAN] = "boolean",
     [FIELD_ARRAY] = "json",  [FIELD_OBJECT] = "json",    [FIELD_INSTANT] = "timestamp with time zone",
-    [FIELD_CHOICE] = "text", [FIELD_TREE] = "json",
+    [FIELD_CHOICE] = "text", [FIELD_TREE] = "json",      [FIELD_DATE] = "timestamp with time zone",
+    [FIELD_SET] = "json",
 };
 
 /* What clients may store in a field of a type; a field of a choice takes its choices. */
-static const char *const samples[][14] = {
+static const char *const samples[][16] = {
     [FIELD_STRING] = {"\"x\"", "\"Ünï \\\" \\\\ \\n\\t\"", "\"null\"", "\"{}\""},
     [FIELD_NUMBER] = {"4.5", "1", "5", "0.5", "2.0"},
     [FIELD_BOOLEAN] = {"true", "false"},
     [FIELD_ARRAY] = {"[]", "[1,\"a\",{\"b\":null}]"},
+    [FIELD_SET] = {"[]", "[1,\"a\",{\"b\":null}]"},
     [FIELD_OBJECT] = {"{}", "{\"a\":{\"b\":[1.5]}}"},
     [FIELD_TREE] = {"{}", "[]", "{\"a\":[{}]}", "[{\"a\":1}]"},
-    [FIELD_INSTANT] = {"\"2024-01-15T10:30:00.000Z\"", "\"2024-01-15t10:30:00.123456789123z\"", "1705314600123", "-1",
-                       "\"2024-02-29T23:59:60+02:00\"", "\"2024-01-15T10:30:00+23:59\"",
-                       "\"2024-01-15T10:30:00-16:00\"", "\"0000-02-29T00:00:00Z\"", "\"0001-01-01T00:00:00+15:59\"",
-                       "\"9999-12-31T23:59:59.999Z\"", "\"9999-12-31T23:59:59.999-00:00\"", "-62167219200000",
-                       "253402300799999"},
+    [FIELD_INSTANT] = {"\"2024-01-15T10:30:00.000Z\"", "\"2024-01-15t10:30:00.123456789123z\"", "1705314600123",
+                       "-100000000001", "\"2016-12-31T23:59:60Z\"", "\"2017-01-01T01:59:60+02:00\"",
+                       "\"2024-01-15T10:30:00+23:59\"", "\"2024-01-15T10:30:00-16:00\"", "\"0000-02-29T00:00:00Z\"",
+                       "\"0001-01-01T00:00:00+15:59\"", "\"9999-12-31T23:59:59.999Z\"",
+                       "\"9999-12-31T23:59:59.999-00:00\"", "-62167219200000", "253402300799999"},
+    [FIELD_DATE] = {"\"2024-01-15\"", "\"0000-02-29\"", "\"9999-12-31\"", "\"2024-01-15T10:30:00.000Z\"",
+                    "1705314600123"},
 };
 
-enum { SAMPLES = 14 };
+enum { SAMPLES = 16 };
 
 /* coverUrl → cover_url */
 static const char *snake(peer *p, const char *name)
@@ -102,8 +106,9 @@ static void check_column(const field *f, const char *sample, const char *found)
         right = strtod(found, NULL) == json_number_value(value);
     else if (f->type == FIELD_BOOLEAN)
         right = *found == (json_is_true(value) ? 't' : 'f');
-    else if (f->type == FIELD_INSTANT)
-        right = json_instant(value, &ms) && strtoll(found, NULL, 10) == ms;
+    else if (f->type == FIELD_INSTANT || f->type == FIELD_DATE)
+        right = (json_instant(value, &ms) || clock_parse_date(json_string_value(value), &ms)) &&
+                strtoll(found, NULL, 10) == ms;
     else
         right = (other = json_loads(found, 0, NULL)) && json_equal(other, value);
     ck_assert_msg(right, "%s: %s came out as %s", f->name, sample, found);
@@ -132,7 +137,7 @@ START_TEST(what_clients_store_comes_out_with_the_right_type)
             for (const field *f = (*k)->fields; f->name; f++) {
                 const char *sample = sample_of(p, f, n), *column = snake(p, f->name);
                 if (!sample) continue;
-                bool instant = f->type == FIELD_INSTANT;
+                bool instant = f->type == FIELD_INSTANT || f->type == FIELD_DATE;
                 PGresult *r = sql_run(admin, "SELECT %s%s%s FROM %s WHERE user_id = '%s' AND id = '%s'",
                                       instant ? "floor(extract(epoch FROM " : "", column, instant ? ") * 1000)" : "",
                                       view_of(p, *k), p->user, (*k)->fixed_id ? (*k)->fixed_id : id);

@@ -1,50 +1,50 @@
 /*
- * Bodies of requests, as far as they go without a database: the first byte chooses the endpoint. What passes fails with
- * RC_UNAVAILABLE when it gets to the database; what does not is refused with a reason that is JSON.
+ * Request bodies, processed until they need the database. The first byte chooses the endpoint. A valid body fails with
+ * RC_UNAVAILABLE at the database; any other body is refused with a reason that is valid JSON.
  *
- * Operations go further: they meet each other as entities of one user who has nothing yet, so that conflicts, policies
+ * Operations go further: they are resolved against each other as entities of one new user, so that conflicts, policies
  * and the rules across entities run as well.
  */
-#include "batch.h"
-#include "full.h"
+#include "engine/operation.h"
+#include "engine/resolve.h"
 #include "fuzz.h"
-#include "operation.h"
-#include "queue.h"
-#include "resolve.h"
-#include "review.h"
+#include "sync/batch.h"
+#include "sync/decision.h"
+#include "sync/full.h"
+#include "sync/queue.h"
 
 static void write_nowhere(void *to, const char *bytes, size_t len)
 {
     (void)to, (void)bytes, (void)len;
 }
 
-static rc run(call *c, char endpoint, const char *body, size_t len)
+static rc run(sync_ctx *ctx, char endpoint, const char *body, size_t len)
 {
-    strbuf reply = STRBUF(c->a);
+    strbuf reply = STRBUF(ctx->a);
     bool created;
     switch (endpoint) {
     case 'f':
-        return full_run(c, body, len, &(full_options){.dry_run = false}, &reply);
+        return full_run(ctx, body, len, &(full_options){.dry_run = false}, &reply);
     case 'q':
-        return queue_add(c, body, len, &created, &reply);
+        return queue_add(ctx, body, len, &created, &reply);
     case 'm':
-        return queue_mark(c, body, len, &reply);
+        return queue_mark(ctx, body, len, &reply);
     case 'r':
-        return review_resolve(c, "1700000000000-0", body, len, &reply);
+        return decision_run(ctx, "1700000000000-0", body, len, &reply);
     default:
-        return batch_run(c, body, len, &reply);
+        return batch_run(ctx, body, len, &reply);
     }
 }
 
-static void check_refusal(call *c)
+static void check_refusal(sync_ctx *ctx)
 {
-    strbuf text = STRBUF(c->a);
-    REQUIRE(c->message);
+    strbuf text = STRBUF(ctx->a);
+    REQUIRE(ctx->message);
     strbuf_putc(&text, '[');
-    json_write_string(&text, c->message, strlen(c->message));
-    if (c->details.len > 0) strbuf_printf(&text, ",%s", c->details.data);
+    json_write_string(&text, ctx->message, strlen(ctx->message));
+    if (ctx->details.len > 0) strbuf_printf(&text, ",%s", ctx->details.data);
     strbuf_putc(&text, ']');
-    REQUIRE(fuzz_is_json(c->a, text.data, text.len));
+    REQUIRE(fuzz_is_json(ctx->a, text.data, text.len));
 }
 
 static void check_entity(arena *a, const resolver *r, const entity *e)
@@ -57,8 +57,8 @@ static void check_entity(arena *a, const resolver *r, const entity *e)
     if (e->status == ENTITY_LIVE) REQUIRE(entity_is_candidate(e));
 }
 
-/* All operations of a batch, one after the other, on entities that nobody had heard of. */
-static void meet(arena *a, const char *body, size_t len)
+/* Resolves all operations of a batch, one after the other, on entities that do not exist yet. */
+static void resolve_all(arena *a, const char *body, size_t len)
 {
     json_slice *members, *texts;
     size_t count, n = 0;
@@ -74,7 +74,7 @@ static void meet(arena *a, const char *body, size_t len)
         operation *op = arena_alloc(a, sizeof *op);
         outcome out = {0};
         if (!operation_read(a, r.conf, texts[i].text, texts[i].len, "operations[0]", op, &fault)) return;
-        if (op->failed != RC_OK) {
+        if (op->failed != RC_OK || !operation_settle(a, op, NULL)) {
             REQUIRE(op->where && op->reason && op->message);
             continue;
         }
@@ -84,7 +84,7 @@ static void meet(arena *a, const char *body, size_t len)
         REQUIRE(out.entity);
         if (!out.has_conflict) continue;
         strbuf text = STRBUF(a);
-        conflict_write(&r.log, out.conflict, r.stamp, &text);
+        conflict_write(&r.log, out.conflict, r.stamp, true, &text);
         REQUIRE(fuzz_is_json(a, text.data, text.len));
     }
     for (size_t i = 0; i < r.entities.count; i++) check_entity(a, &r, r.entities.list[i]);
@@ -96,13 +96,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena *a = arena_new();
     size_t len = size - 1;
     char *body = fuzz_copy(data + 1, len);
-    call c = {.a = a, .conf = fuzz_conf(), .db = fuzz_db(), .user = "fuzz", .write = write_nowhere};
-    rc code = run(&c, (char)*data, body, len);
+    sync_ctx ctx = {.a = a, .conf = fuzz_conf(), .db = fuzz_db(), .user = "fuzz", .write = write_nowhere};
+    rc code = run(&ctx, (char)*data, body, len);
     REQUIRE(code != RC_OK && code != RC_FAILED);
     if (code != RC_UNAVAILABLE)
-        check_refusal(&c);
+        check_refusal(&ctx);
     else if (*data == 'o')
-        meet(a, body, len);
+        resolve_all(a, body, len);
     free(body);
     arena_free(a);
     return 0;

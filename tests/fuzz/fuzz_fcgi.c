@@ -1,10 +1,10 @@
 /*
- * The socket: the bytes are one connection to a worker, as nginx makes them, or as nobody should. The real loop of the
- * worker runs, with libfcgi and all; there is no database. What is sent back must be whole FastCGI records and, where
- * it is an answer, a head and a body that is JSON.
+ * The socket: the bytes are one connection to a worker, valid or not. The real loop of the worker runs, with libfcgi
+ * and without a database. It must send whole FastCGI records. If they contain a reply, it must be a head and a body
+ * that is valid JSON.
  *
- * All in one thread: bytes and end of the connection wait in the socket before the worker looks, and the listening
- * socket is shut down, so that its loop ends when it would wait for another connection.
+ * Everything runs in one thread: the bytes and the end of the connection are in the socket before the worker starts,
+ * and the listening socket is shut down, so that the loop ends instead of waiting for another connection.
  */
 #include <fcgiapp.h>
 #include <setjmp.h>
@@ -12,20 +12,20 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "../../fcgi-app/board.h"
-#include "../../fcgi-app/worker.h"
 #include "fuzz.h"
-#include "token.h"
+#include "serve/board.h"
+#include "serve/worker.h"
+#include "token/keys.h"
 
-enum { MOST = 60000 }; /* what a socket takes without anybody reading */
+enum { MOST = 60000 }; /* bytes that fit into a socket without a reader */
 
 enum { STDOUT = 6 };
 
 /*
- * Known faults of Debian 12's libfcgi (docs/operations.md) are not found again. It aborts on a parameter that claims
- * more than memory can hold: here the allocator refuses 64 MB, and its failed assertion ends the input instead of the
- * process. What the worker held then is lost. And it forgets 48 bytes at each management record of a type that it does
- * not know, so that this target does not look for leaks.
+ * Known faults of libfcgi in Debian 12 (docs/operations.md) must not be found again:
+ * - It aborts on a parameter whose length exceeds the memory. Here the allocator refuses 64 MB, and the failed
+ * assertion ends the input instead of the process. The memory of the worker leaks in this case.
+ * - It leaks 48 bytes for each management record of an unknown type. So this target does not check for leaks.
  */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
@@ -48,7 +48,7 @@ void __assert_fail(const char *assertion, const char *file, unsigned line, const
     abort();
 }
 
-/* Returns whether the worker got to its end; what it opened, behind `last`, is closed in any case. */
+/* Returns whether the loop of the worker ended. Closes all descriptors above `last` in any case. */
 static bool serve(int listener, int last, const token_keys *keys, board *b)
 {
     if (setjmp(refused) != 0) {
@@ -59,7 +59,7 @@ static bool serve(int listener, int last, const token_keys *keys, board *b)
     return true;
 }
 
-/* A key of one's own, so that the corpus can hold a token: HS256, kid "fuzz". */
+/* A fixed key, so that the corpus can contain a token: HS256, kid "fuzz". */
 static token_keys *load_keys(void)
 {
     char dir[] = "/tmp/booky-fuzz-XXXXXX", path[64], fault[512];
@@ -87,7 +87,7 @@ static int listen_anywhere(struct sockaddr_un *address, socklen_t *len)
     return fd;
 }
 
-static void check_answer(arena *a, const strbuf *out)
+static void check_reply_text(arena *a, const strbuf *out)
 {
     const char *body = strstr(out->data, "\r\n\r\n");
     REQUIRE(body && strncmp(out->data, "Status: ", 8) == 0);
@@ -100,7 +100,7 @@ static void check_answer(arena *a, const strbuf *out)
         REQUIRE(strncmp(out->data, "Status: 304", 11) == 0);
 }
 
-static void check_reply(arena *a, const uint8_t *bytes, size_t size)
+static void check_records(arena *a, const uint8_t *bytes, size_t size)
 {
     strbuf out = STRBUF(a);
     for (size_t at = 0; at < size;) {
@@ -110,7 +110,7 @@ static void check_reply(arena *a, const uint8_t *bytes, size_t size)
         if (bytes[at + 1] == STDOUT) strbuf_add(&out, (const char *)bytes + at + 8, len);
         at += whole;
     }
-    if (out.len > 0) check_answer(a, &out);
+    if (out.len > 0) check_reply_text(a, &out);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -137,7 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         used += (size_t)n;
     close(client);
     arena *a = arena_new();
-    if (ended) check_reply(a, reply, used);
+    if (ended) check_records(a, reply, used);
     arena_free(a);
     return 0;
 }

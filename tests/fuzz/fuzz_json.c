@@ -1,4 +1,6 @@
-/* json.h: what is accepted comes out again, and taking a text apart agrees with reading it whole. */
+/* json.h: an accepted text is written without loss, and splitting and checking agree with reading, as does reading
+ * without Jansson with Jansson. */
+#include "base/json_scan.h"
 #include "fuzz.h"
 
 static arena *a;
@@ -24,7 +26,7 @@ static void check_round_trip(const json_t *value)
     REQUIRE(len == again_len && memcmp(text, second, len) == 0);
 }
 
-/* What is an object or an array falls into as many parts as it has members, each of them the member. */
+/* An object or an array is split into its members. */
 static void check_parts(const char *text, size_t len, const json_t *value)
 {
     json_slice *parts;
@@ -42,7 +44,7 @@ static void check_parts(const char *text, size_t len, const json_t *value)
     }
 }
 
-/* What falls into parts that can all be read can be read whole. */
+/* A text that was refused cannot be split into parts that are all valid. */
 static void check_refused(const char *text, size_t len, char type)
 {
     json_slice *parts;
@@ -57,19 +59,46 @@ static void check_refused(const char *text, size_t len, char type)
     REQUIRE(count == 0 && false);
 }
 
+/* Whatever can be read is JSON, and a syntax fault of one is a fault of the other. */
+static void check_checker(const char *text, size_t len, bool read, const json_fault *fault)
+{
+    json_fault other;
+    bool checked = json_check(a, text, len, &other);
+    REQUIRE(checked || (other.path && other.message));
+    REQUIRE(checked || !read);
+    REQUIRE(!checked || read || fault->kind != JSON_FAULT_SYNTAX);
+}
+
+/* What is read without Jansson is what Jansson reads, with the members in the same order. */
+static void check_quick(const char *text, size_t len)
+{
+    size_t quick_len, judged_len;
+    json_t *quick = json_read_quick(text, len);
+    if (!quick) return;
+    json_t *judged = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
+    REQUIRE(judged);
+    REQUIRE(json_equal(quick, judged)); /* 1 and 1.0 differ */
+    const char *quick_text = written(quick, &quick_len), *judged_text = written(judged, &judged_len);
+    REQUIRE(quick_len == judged_len && memcmp(quick_text, judged_text, quick_len) == 0);
+    json_decref(quick);
+    json_decref(judged);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     json_fault fault = {0};
     a = arena_new();
     char *text = fuzz_copy(data, size);
     json_t *value = json_read(a, text, size, 64, &fault);
+    check_quick(text, size);
+    check_checker(text, size, value, &fault);
     if (value) {
         check_round_trip(value);
         check_parts(text, size, value);
     } else {
         REQUIRE(fault.path && fault.message);
         strbuf path = STRBUF(a);
-        json_write_string(&path, fault.path, strlen(fault.path)); /* both go into the reply */
+        json_write_string(&path, fault.path, strlen(fault.path)); /* the path becomes part of the reply */
         REQUIRE(fuzz_is_json(a, path.data, path.len));
         check_refused(text, size, '{');
         check_refused(text, size, '[');

@@ -1,27 +1,61 @@
 /*
- * merge.h: the promise of convergence. The bytes spell up to eight edits of one entity with timestamps that differ;
- * they are applied in the order they are spelled and in an order, with repeats and with trips through the database's
- * form, that the bytes spell too. Both states must be the same.
+ * merge.h: convergence. The bytes encode up to eight edits of one entity with distinct timestamps, and a second order
+ * for them, with repetitions and with stores between them. The edits in their own order and in the second order must
+ * lead to the same state. The members "s" and "a" are sets.
  */
+#include "engine/merge.h"
 #include "fuzz.h"
-#include "merge.h"
 
 enum { EDITS = 8, STEPS = 24, DEPTH = 5 };
 
-typedef struct spelling {
+typedef struct input {
     const uint8_t *at, *end;
-} spelling;
+} input;
 
-static unsigned next(spelling *s)
+static unsigned next(input *in)
 {
-    return s->at < s->end ? *s->at++ : 0;
+    return in->at < in->end ? *in->at++ : 0;
 }
 
-static json_t *spell_object(spelling *s, int depth);
+static const char *const sets[] = {"a", "s", NULL};
 
-static json_t *spell_value(spelling *s, int depth)
+static json_t *decode_object(input *in, int depth);
+
+static json_t *decode_list(input *in)
 {
-    unsigned pick = next(s);
+    static const char *const elements[] = {"x", "y", "z", "\"\\"};
+    json_t *list = json_array();
+    unsigned head = next(in);
+    for (unsigned count = head % 5; count > 0; count--) {
+        unsigned pick = next(in);
+        json_array_append_new(list, pick & 4   ? json_integer(pick % 4)
+                                    : pick & 8 ? json_real(pick % 4)
+                                    : pick & 16
+                                        ? json_pack("{s:i,s:[i]}", pick & 32 ? "p" : "q", 1, pick & 32 ? "q" : "p", 1)
+                                        : json_string(elements[pick % 4]));
+    }
+    return list;
+}
+
+/* A change of a set; the two lists may have elements in common, which no request can contain. */
+static json_t *decode_change(input *in)
+{
+    json_t *change = json_object();
+    unsigned which = next(in);
+    json_object_set_new(change, which & 1 ? "$add" : "$remove", decode_list(in));
+    if (which & 2) json_object_set_new(change, which & 1 ? "$remove" : "$add", decode_list(in));
+    return change;
+}
+
+static json_t *decode_set(input *in)
+{
+    unsigned pick = next(in) % 8;
+    return pick < 5 ? decode_change(in) : pick < 7 ? decode_list(in) : json_null();
+}
+
+static json_t *decode_value(input *in, int depth)
+{
+    unsigned pick = next(in);
     switch (pick % 8) {
     case 0:
         return json_null();
@@ -35,22 +69,24 @@ static json_t *spell_value(spelling *s, int depth)
         return json_real(pick >> 4);
     case 5:
     case 6:
-        return depth < DEPTH ? spell_object(s, depth + 1) : json_true();
+        return depth < DEPTH ? decode_object(in, depth + 1) : json_true();
     default:
         return json_integer(pick >> 4);
     }
 }
 
-static json_t *spell_object(spelling *s, int depth)
+static json_t *decode_object(input *in, int depth)
 {
-    static const char *const names[] = {"a", "b", "c", "~", "/", "", "~1", "a/b"};
-    unsigned head = next(s);
+    static const char *const names[] = {
+        "a", "b", "a name so long that its marks have an object of their own", "~", "/", "", "~1", "a/b"};
+    unsigned head = next(in);
     json_t *object = json_object();
     for (unsigned count = head % 4; count > 0; count--) {
-        const char *name = names[next(s) % 8];
-        json_object_set_new(object, name, spell_value(s, depth));
+        const char *name = names[next(in) % 8];
+        json_object_set_new(object, name, decode_value(in, depth));
     }
-    if (depth == 1 && head == 255) { /* wide enough for the index over children */
+    if (depth == 1 && head & 64) json_object_set_new(object, sets[head & 1], decode_set(in));
+    if (depth == 1 && head == 255) { /* wide enough for the index of the children */
         char wide[8];
         for (int i = 0; i < 20; i++) {
             snprintf(wide, sizeof wide, "w%d", i);
@@ -60,15 +96,15 @@ static json_t *spell_object(spelling *s, int depth)
     return object;
 }
 
-static size_t spell_edits(arena *a, spelling *s, merge_edit edits[EDITS])
+static size_t decode_edits(arena *a, input *in, merge_edit edits[EDITS])
 {
-    size_t count = 1 + next(s) % EDITS;
+    size_t count = 1 + next(in) % EDITS;
     for (size_t i = 0; i < count; i++) {
-        unsigned type = next(s) % 8;
+        unsigned type = next(in) % 8;
         edits[i] = (merge_edit){type == 7 ? MERGE_DELETE : type == 6 ? MERGE_REPLACE : MERGE_PATCH, NULL, 0};
-        edits[i].at = (int64_t)(next(s) * EDITS + i) - 512; /* the index makes it unique */
+        edits[i].at = (int64_t)(next(in) * EDITS + i) - 512; /* the index makes it unique */
         if (edits[i].type == MERGE_DELETE) continue;
-        json_t *data = spell_object(s, 1);
+        json_t *data = decode_object(in, 1);
         arena_defer(a, json_release, data);
         edits[i].data = data;
     }
@@ -90,11 +126,12 @@ static json_t *visible(arena *a, const merge_state *s)
     return parsed(a, &out);
 }
 
-/* As the database would give it back. */
-static merge_state *stored(arena *a, const merge_state *s)
+/* The state, stored and loaded. */
+static merge_state *stored(arena *a, merge_state *s)
 {
     strbuf marks = STRBUF(a);
     merge_row row = {.base = merge_write_marks(s, &marks), .edited = merge_edited(s), .deleted = merge_deleted(s)};
+    row.sets = sets;
     strbuf data = STRBUF(a);
     merge_write(s, &data);
     row.data = data.data;
@@ -107,19 +144,19 @@ static merge_state *stored(arena *a, const merge_state *s)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    spelling s = {data, data + size};
+    input in = {data, data + size};
     arena *a = arena_new();
     merge_edit edits[EDITS];
-    size_t count = spell_edits(a, &s, edits);
+    size_t count = decode_edits(a, &in, edits);
     bool done[EDITS] = {false};
-    merge_state *x = merge_new(a), *y = merge_new(a);
+    merge_state *x = merge_new_with(a, sets), *y = merge_new_with(a, sets);
     for (size_t i = 0; i < count; i++) {
-        merge_effect said = merge_apply(x, &edits[i], true), did = merge_apply(x, &edits[i], false);
-        REQUIRE(said.late == did.late && said.differing == did.differing);
-        if (edits[i].type != MERGE_REPLACE) REQUIRE(said.applied == did.applied && said.changed == did.changed);
+        merge_effect dry = merge_apply(x, &edits[i], true), effect = merge_apply(x, &edits[i], false);
+        REQUIRE(dry.late == effect.late && dry.differing == effect.differing);
+        if (edits[i].type != MERGE_REPLACE) REQUIRE(dry.applied == effect.applied && dry.changed == effect.changed);
     }
-    for (int i = 0; i < STEPS && s.at < s.end; i++) {
-        unsigned pick = next(&s);
+    for (int i = 0; i < STEPS && in.at < in.end; i++) {
+        unsigned pick = next(&in);
         merge_apply(y, &edits[pick % count], false);
         done[pick % count] = true;
         if (pick & 0x80) y = stored(a, y);

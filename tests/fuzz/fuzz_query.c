@@ -1,12 +1,13 @@
 /*
- * The head of a request: the first line is method, blank and address, each further line a FastCGI parameter
- * (NAME=value). It is read and routed, and endpoints without a body run until they ask for the database.
+ * The head of a request. The first line is method, space and address; each further line is a FastCGI parameter
+ * (NAME=value). The head is read and routed, and endpoints without a body run until they need the database.
  */
 #include <fcgiapp.h>
 
-#include "../../fcgi-app/request.h"
-#include "../../fcgi-app/route.h"
 #include "fuzz.h"
+#include "http/api.h"
+#include "http/request.h"
+#include "http/route.h"
 
 enum { LINES = 16 };
 
@@ -19,8 +20,8 @@ static void check_refusal(request *r, rc code)
 {
     strbuf text = STRBUF(r->a);
     if (code == RC_OK || code == RC_UNAVAILABLE || code == RC_FAILED || code == RC_NOT_MODIFIED) return;
-    REQUIRE(r->call.message);
-    json_write_string(&text, r->call.message, strlen(r->call.message));
+    REQUIRE(r->ctx.message);
+    json_write_string(&text, r->ctx.message, strlen(r->ctx.message));
     REQUIRE(text.len >= 2);
 }
 
@@ -39,13 +40,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     FCGX_Request fcgi = {.envp = envp};
     request r = {.a = a, .conf = fuzz_conf(), .db = fuzz_db(), .fcgi = &fcgi, .user = "fuzz", .cancelled = &cancelled};
-    r.reply.a = r.call.a = a;
+    r.reply.a = r.ctx.a = a;
     rc code = request_read(&r);
     REQUIRE(strlen(r.id) >= 8 && strlen(r.id) <= REQUEST_ID_MAX && r.method);
     if (code == RC_OK) code = route_match(&r);
     REQUIRE(code != RC_OK || r.route);
     if (code == RC_OK && r.route->body == BODY_NONE) {
-        r.call = (call){.a = a, .conf = r.conf, .db = r.db, .user = r.user, .write = write_nowhere};
+        r.ctx = (sync_ctx){.a = a, .conf = r.conf, .db = r.db, .user = r.user, .write = write_nowhere};
         code = r.route->run(&r);
         REQUIRE(code != RC_FAILED);
         REQUIRE(code != RC_OK || r.route->run == api_config);

@@ -1,9 +1,9 @@
 /*
- * Access tokens, with one key of each kind loaded. First byte: 'h', 'r' or 'e', the rest is header and claims with a
- * newline between, which are signed with that key, so that what stands behind the signature is reached; anything else,
- * the rest is the token.
+ * Access tokens, with one key of each algorithm. First byte 'h', 'r' or 'e': the rest is header and claims with a
+ * newline between them, and is signed with that key, so that the checks after the signature are reached. Any other
+ * first byte: the rest is the token.
  *
- * A token is good only if its header names the key that has signed it and that key's algorithm.
+ * A token is accepted only if its header names the key that signed it and the algorithm of that key.
  */
 #include <fcntl.h>
 #include <openssl/ecdsa.h>
@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "token.h"
+#include "token/verify.h"
 
 static const char secret[] = "a secret of forty bytes for fuzzing only";
 static EVP_PKEY *rsa, *ec;
@@ -81,7 +81,7 @@ static size_t sign(char with, const strbuf *text, unsigned char out[512])
     return 64;
 }
 
-static void check_good(arena *a, char with, const char *token, size_t len, const token_identity *who)
+static void check_accepted(arena *a, char with, const char *token, size_t len, const token_identity *who)
 {
     static const char *const algorithms[] = {"h", "HS256", "r", "RS256", "e", "ES256"};
     const json_t *header = json_object_get(token_peek(a, token, len), "header");
@@ -121,7 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     token_peek(a, token, made.len);
     if (token_verify(keys, a, token, made.len, now, &who, &reason) == RC_OK) {
         REQUIRE(is_signed && !reason);
-        check_good(a, with, token, made.len, &who);
+        check_accepted(a, with, token, made.len, &who);
         REQUIRE(token_verify(keys, a, token, made.len, now, &again, &reason) == RC_OK &&
                 strcmp(who.user, again.user) == 0);
         token[made.len - 8] ^= 1; /* in the signature */

@@ -1,5 +1,5 @@
-// The deployment of docs/scale.md, from the configuration files in docs/examples/scale: a front, two application hosts and
-// two database hosts. app1 speaks to PostgreSQL itself, app2 through the PgBouncer on each database host.
+// The deployment of docs/scale.md with the configuration files in docs/examples/scale: a front, two application hosts
+// and two database hosts. app1 connects to PostgreSQL directly, app2 through the PgBouncer on each database host.
 import assert from 'node:assert/strict';
 import { chmodSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
@@ -9,18 +9,18 @@ import { Host, folder, makeNetworks, run, until } from './hosts.mjs';
 
 const state = process.env.BOOKY_TEST_STATE, root = process.env.srcdir;
 export const program = process.env.BOOKY_BIN;
-const bin = `/usr/lib/postgresql/${readFileSync(`${state}/pg/PG_VERSION`, 'utf8').trim()}/bin`;
+export const bin = `/usr/lib/postgresql/${readFileSync(`${state}/pg/PG_VERSION`, 'utf8').trim()}/bin`;
 
-// A file that the account can read.
-function write(name, text) {
+// Writes a file that the account can read; returns its path.
+export function write(name, text) {
   const file = `${folder}/${name}`;
   writeFileSync(file, text);
   chmodSync(file, 0o644);
   return file;
 }
 
-// An example, with each [from, to] replaced; each must occur.
-function example(name, replacements) {
+// The text of an example with each [from, to] replaced; each must occur.
+export function example(name, replacements) {
   let text = readFileSync(`${root}/docs/examples/scale/${name}`, 'utf8');
   for (const [from, to] of replacements) {
     assert.ok(text.includes(from), `docs/examples/scale/${name} has no "${from}"`);
@@ -36,29 +36,43 @@ export class Database {
     this.host = new Host(name, { back: address });
   }
 
-  // What both have before there is any data. The test's own settings make it small and quick.
+  // Writes the configuration files. The test's own settings make PostgreSQL small and fast.
   configure() {
     run('mkdir', this.sockets);
-    const settings = example('postgresql.conf', [["'*'", `'${this.address}'`], ["= 'db2'", `= '${this.other}'`], ["cluster_name = 'db1'", `cluster_name = '${this.name}'`]]);
+    const settings = example('postgresql.conf', [
+      ["'*'", `'${this.address}'`], ["= 'db2'", `= '${this.other}'`],
+      ["cluster_name = 'db1'", `cluster_name = '${this.name}'`],
+    ]);
+    const access = example('pg_hba.conf', [['hostssl', 'host   '], ['scram-sha-256', 'trust']]);
+    const accessFile = write('pg_hba.conf', `local all,replication all trust\n${access}`);
     this.config = write(`${this.name}.conf`, `${settings}
 unix_socket_directories = '${this.sockets}'
-hba_file = '${write('pg_hba.conf', `local all,replication all trust\n${example('pg_hba.conf', [['hostssl', 'host   '], ['scram-sha-256', 'trust']])}`)}'
+hba_file = '${accessFile}'
 fsync = off
 shared_buffers = 32MB
 max_connections = 60
 client_connection_check_interval = 200ms
 `);
-    this.poolerConfig = write(`${this.name}.ini`, `${example('pgbouncer.ini', [['10.0.2.31', this.address], ['/var/run/postgresql', this.sockets],
-      ['scram-sha-256', 'any'], ['auth_file', ';auth_file'], ['dbname=booky', 'dbname=booky user=booky']])}\nunix_socket_dir = ${this.sockets}\n`);
+    this.configurePooler();
+  }
+
+  configurePooler() {
+    const pooler = example('pgbouncer.ini', [
+      ['10.0.2.31', this.address], ['/var/run/postgresql', this.sockets], ['scram-sha-256', 'any'],
+      ['auth_file', ';auth_file'], ['dbname=booky', 'dbname=booky user=booky'],
+    ]);
+    this.poolerConfig = write(`${this.name}.ini`, `${pooler}\nunix_socket_dir = ${this.sockets}\n`);
   }
 
   create() {
-    run(`${bin}/initdb`, '-D', this.data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync');
+    run(`${bin}/initdb`, '-D', this.data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8',
+      '--no-sync');
   }
 
-  // As docs/scale.md has it: a copy of the primary that goes on as its standby.
+  // Makes this a copy of the primary that follows it as a standby, with the steps of docs/scale.md.
   copy(primary) {
-    run(`${bin}/pg_basebackup`, '-D', this.data, '-X', 'stream', '-c', 'fast', '--no-sync', '-d', `host=${primary.sockets} user=replicator`);
+    run(`${bin}/pg_basebackup`, '-D', this.data, '-X', 'stream', '-c', 'fast', '--no-sync', '-d',
+      `host=${primary.sockets} user=replicator`);
     this.follow(primary);
   }
 
@@ -74,7 +88,7 @@ client_connection_check_interval = 200ms
     });
   }
 
-  // The host, all at once, as when the power fails; resolves when no process of the database is left.
+  // Kills the whole host, as a power failure does; resolves when no process of the database is left.
   async kill() {
     this.process.signal('SIGKILL');
     this.pooler.signal('SIGKILL');
@@ -87,17 +101,19 @@ client_connection_check_interval = 200ms
     }));
   }
 
-  // The steps of docs/scale.md. Its own standby is yet to come, so no commit may wait for one.
+  // Promotes the standby with the steps of docs/scale.md. It has no standby of its own yet, so no commit may wait for
+  // one.
   async promote() {
     this.set('synchronous_standby_names', '');
     run(`${bin}/pg_ctl`, 'promote', '-D', this.data, '-w');
     await this.restartPooler();
   }
 
-  // Makes what was a primary a standby of `primary`: what it has and the other one has not is undone.
+  // Makes a former primary a standby of `primary`. Changes that `primary` does not have are undone.
   rejoin(primary) {
-    primary.sql('CHECKPOINT'); // before that pg_rewind does not see that it was promoted, and rewinds nothing
-    run(`${bin}/pg_rewind`, '-D', this.data, '--no-sync', '--source-server', `host=${primary.sockets} user=rewinder dbname=postgres`);
+    primary.sql('CHECKPOINT'); // otherwise pg_rewind does not see the promotion and rewinds nothing
+    run(`${bin}/pg_rewind`, '-D', this.data, '--no-sync', '--source-server',
+      `host=${primary.sockets} user=rewinder dbname=postgres`);
     this.follow(primary);
   }
 
@@ -107,13 +123,14 @@ client_connection_check_interval = 200ms
     this.fence();
   }
 
-  // With this file there it starts as a standby, whatever it was.
+  // With this file the database starts as a standby, whatever it was.
   fence() {
     run('touch', `${this.data}/standby.signal`);
   }
 
   set(name, value) {
-    run('psql', '-Xq', '-c', `ALTER SYSTEM SET ${name} = '${value}'`, '-c', 'SELECT pg_reload_conf()', '-o', '/dev/null', this.dsn('postgres', 'postgres'));
+    run('psql', '-Xq', '-c', `ALTER SYSTEM SET ${name} = '${value}'`, '-c', 'SELECT pg_reload_conf()', '-o',
+      '/dev/null', this.dsn('postgres', 'postgres'));
   }
 
   dsn(user = 'postgres', dbname = 'booky') {
@@ -124,12 +141,13 @@ client_connection_check_interval = 200ms
     return run('psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-c', text, this.dsn('postgres', dbname)).trim();
   }
 
-  // Whether the other one has all of it, synchronously or not.
+  // Whether the other database streams from this one, as a synchronous or asynchronous standby.
   followed(kind = 'sync') {
     return this.sql(`SELECT 1 FROM pg_stat_replication WHERE state = 'streaming' AND sync_state = '${kind}'`) === '1';
   }
 
-  // A pooler goes on telling what its database was when it first connected, also when that is a standby no more.
+  // PgBouncer keeps the parameters that its database reported at the first connection, so it must restart after a
+  // promotion.
   async restartPooler() {
     await this.pooler?.stop('SIGTERM');
     this.pooler = this.host.start(`${this.name}-pgbouncer`, 'pgbouncer', this.poolerConfig);
@@ -143,18 +161,28 @@ export class Application {
   }
 
   configure() {
-    let text = example('booky-sync.conf', [['10.0.1.21', this.address], ['workers = 16', 'workers = 6'], ['statement_timeout = 5000', 'statement_timeout = 2000'],
-      ['tcp_user_timeout=5000', 'tcp_user_timeout=2000'], ['password_file', ';password_file']]);
+    let text = example('booky-sync.conf', [['10.0.1.21', this.address], ['workers = 16', 'workers = 6'],
+      ['statement_timeout = 5000', 'statement_timeout = 2000'],
+      ['tcp_user_timeout=5000', 'tcp_user_timeout=2000'], ['password_file', ';password_file'],
+      ['10.0.2.31,10.0.2.32', this.options.databases ?? '10.0.2.31,10.0.2.32']]);
     if (this.options.pooler) {
       const [pool, push] = text.split('[push]');
       text = `${pool.replaceAll('dbname=booky', 'port=6432 dbname=booky').replace(';pooler', 'pooler')}[push]${push}`;
     }
     this.status = `${folder}/${this.name}.sock`;
-    this.config = write(`${this.name}.conf`, `${text}\n[server]\nstatus_socket = ${this.status}\n[push]\npokes_socket = ${folder}/${this.name}-pokes.sock\n[auth]\nkeys_dir = ${state}/keys.d\n`);
+    this.config = write(`${this.name}.conf`, `${text}
+[server]
+status_socket = ${this.status}
+[push]
+pokes_socket = ${folder}/${this.name}-pokes.sock
+[auth]
+keys_dir = ${state}/keys.d
+`);
   }
 
   async start() {
-    if (!this.push || this.push.gone) this.push = this.host.start(`${this.name}-push`, program, 'push', '--config', this.config);
+    if (!this.push || this.push.gone)
+      this.push = this.host.start(`${this.name}-push`, program, 'push', '--config', this.config);
     this.process = this.host.start(this.name, program, 'serve', '--config', this.config);
     await until(`${this.name} is ready`, async () => {
       assert.ok(!this.process.gone, `${this.name} ended, see its log`);
@@ -183,19 +211,31 @@ export class Front {
     this.url = 'https://10.0.1.10:8443';
   }
 
-  // `down`: addresses of hosts that get nothing.
+  // `down`: addresses of hosts that get no requests.
   configure(down = []) {
     run('mkdir', '-p', `${folder}/nginx`);
     run('ln', '-sfn', `${state}/inst/share/booky-sync/nginx/booky-sync`, `${folder}/nginx/booky-sync`);
-    const site = example('nginx-front.conf', [['listen 443', 'listen 10.0.1.10:8443'], ['/etc/ssl/private/booky-sync.crt', `${state}/tls/cert.pem`],
-      ['/etc/ssl/private/booky-sync.key', `${state}/tls/key.pem`], ['rate.conf;  ', 'rate-off.conf;  '], ['/var/log/nginx', `${folder}/nginx`],
-      ...down.map((address) => [`${address}:9000`, `${address}:9000 down`])]);
-    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${folder}/nginx/${kind};`).join('\n');
-    this.config = write('nginx/nginx.conf', `daemon off;\npid ${folder}/nginx/pid;\nerror_log ${folder}/nginx/error.log warn;\nevents {}\nhttp {\n${temporary}\n${site}}\n`);
+    const site = example('nginx-front.conf', [
+      ['listen 443', 'listen 10.0.1.10:8443'], ['/etc/ssl/private/booky-sync.crt', `${state}/tls/cert.pem`],
+      ['/etc/ssl/private/booky-sync.key', `${state}/tls/key.pem`], ['rate.conf;  ', 'rate-off.conf;  '],
+      ['/var/log/nginx', `${folder}/nginx`],
+      ...down.map((address) => [`${address}:9000`, `${address}:9000 down`]),
+    ]);
+    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+      .map((kind) => `${kind}_temp_path ${folder}/nginx/${kind};`).join('\n');
+    this.config = write('nginx/nginx.conf', `daemon off;
+pid ${folder}/nginx/pid;
+error_log ${folder}/nginx/error.log warn;
+events {}
+http {
+${temporary}
+${site}}
+`);
   }
 
   async start() {
-    this.process = this.host.start('front', 'nginx', '-p', `${folder}/nginx/`, '-e', `${folder}/nginx/error.log`, '-c', this.config);
+    this.process = this.host.start('front', 'nginx', '-p', `${folder}/nginx/`, '-e', `${folder}/nginx/error.log`, '-c',
+      this.config);
     await until('the front listens', () => new Promise((resolve) => {
       const connection = net.connect(8443, '10.0.1.10', () => resolve(true));
       connection.on('error', () => resolve(false));
@@ -204,13 +244,19 @@ export class Front {
     }));
   }
 
-  reload(down) {
+  // Resolves when the workers with the former configuration have finished their requests.
+  async reload(down) {
+    const former = this.process.children();
     this.configure(down);
     this.process.signal('SIGHUP');
+    await until('nginx works with its new configuration', () => {
+      const now = this.process.children();
+      return now.length > 0 && !now.some((pid) => former.includes(pid));
+    });
   }
 }
 
-// The whole of it, running; both databases replicate synchronously.
+// Starts the whole deployment with synchronous replication.
 export async function makeCluster() {
   run('rm', '-rf', folder);
   run('mkdir', '-p', '-m', '755', folder);
@@ -224,7 +270,8 @@ export async function makeCluster() {
   db1.create();
   await db1.start();
   db1.set('synchronous_standby_names', '');
-  for (const statement of ['CREATE ROLE replicator LOGIN REPLICATION', 'CREATE ROLE rewinder LOGIN SUPERUSER', 'CREATE ROLE booky_owner LOGIN CREATEROLE',
+  for (const statement of ['CREATE ROLE replicator LOGIN REPLICATION', 'CREATE ROLE rewinder LOGIN SUPERUSER',
+    'CREATE ROLE booky_owner LOGIN CREATEROLE',
     'CREATE DATABASE booky OWNER booky_owner'])
     db1.sql(statement, 'postgres');
   run('env', `BOOKY_DATABASE_ADMIN_DSN=${db1.dsn('booky_owner')}`, program, 'migrate', '--config', app1.config);

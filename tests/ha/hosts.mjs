@@ -1,12 +1,13 @@
-// Hosts on one machine: each is a network namespace with an address on the front's network, the databases' network, or
-// both. The tests run in a namespace of their own (./dev check makes it), where the two networks are bridges, so nothing
-// of the machine's own network is touched and all of it is gone with the last process.
+// Hosts on one machine: each is a network namespace with an address on the front network, the back network (databases),
+// or both. The tests run in a namespace of their own, which ./dev check makes. The two networks are bridges in it, so
+// the machine's own network is not affected, and everything vanishes with the last process.
 //
-//   BOOKY_TEST_STATE  a folder of the account that the servers run as
-//   BOOKY_TEST_AS     the command, with its arguments, that makes a program run as that account; empty: as we are
+//   BOOKY_TEST_STATE  a folder owned by the account that runs the servers
+//   BOOKY_TEST_AS     the command, with arguments, that runs a program as that account; empty: the current account
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
-import { openSync, readlinkSync } from 'node:fs';
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { openSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { sleep, until } from '../wait.mjs';
 
 export { sleep, until };
@@ -14,9 +15,11 @@ export { sleep, until };
 export const folder = `${process.env.BOOKY_TEST_STATE}/ha`;
 const as = (process.env.BOOKY_TEST_AS ?? '').split(' ').filter(Boolean);
 
-const command = (program, ...args) => execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+// The output may be that of a long load (the default limit is 1 MiB); the time limit is for a program that hangs.
+const command = (program, ...args) => execFileSync(program, args,
+  { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 2 ** 30, timeout: 300_000 });
 
-// Runs a program as the account, outside of any host; returns what it prints.
+// Runs a program as the account, outside of any host; returns its output.
 export const run = (...words) => command(...as, ...words);
 
 // A running program.
@@ -29,7 +32,7 @@ class Process {
     this.ended.then(() => (this.gone = true));
   }
 
-  // To the whole process group, or to the program alone.
+  // Sends a signal to the program, or to its whole process group.
   signal(name, { group = false } = {}) {
     if (!this.gone) process.kill(group ? -this.child.pid : this.child.pid, name);
   }
@@ -40,6 +43,11 @@ class Process {
     } catch {
       return false;
     }
+  }
+
+  // The process ids of its children.
+  children() {
+    return readFileSync(`/proc/${this.child.pid}/task/${this.child.pid}/children`, 'utf8').split(' ').filter(Boolean);
   }
 
   async stop(name = 'SIGTERM', options) {
@@ -54,10 +62,11 @@ class Process {
 export class Host {
   // networks: { front: '10.0.1.21', back: '10.0.2.21' }
   constructor(name, networks) {
-    this.name = name;
+    Object.assign(this, { name, networks });
     this.processes = [];
     const own = readlinkSync('/proc/self/ns/net');
-    this.holder = spawn('unshare', ['--net', 'setpriv', '--pdeathsig', 'KILL', 'sleep', 'infinity'], { stdio: 'ignore' });
+    this.holder = spawn('unshare', ['--net', 'setpriv', '--pdeathsig', 'KILL', 'sleep', 'infinity'],
+      { stdio: 'ignore' });
     this.enter = ['nsenter', '--target', String(this.holder.pid), '--net', '--'];
     this.ready = (async () => {
       await until(`the namespace of ${name}`, () => {
@@ -66,11 +75,12 @@ export class Host {
         } catch {
           return assert.fail(`unshare --net failed for ${name}`);
         }
-      });
+      }, 90);
       const ip = (...args) => command(...this.enter, 'ip', ...args);
       ip('link', 'set', 'lo', 'up');
       for (const [network, address] of Object.entries(networks)) {
-        command('ip', 'link', 'add', `${name}-${network}`, 'type', 'veth', 'peer', 'name', network, 'netns', String(this.holder.pid));
+        command('ip', 'link', 'add', `${name}-${network}`, 'type', 'veth', 'peer', 'name', network, 'netns',
+          String(this.holder.pid));
         command('ip', 'link', 'set', `${name}-${network}`, 'master', network, 'up');
         ip('address', 'add', `${address}/24`, 'dev', network);
         ip('link', 'set', network, 'up');
@@ -78,19 +88,57 @@ export class Host {
     })();
   }
 
-  // The connections that its port holds.
+  // Runs a program as the account on this host, while the load goes on; resolves to its output.
+  async run(...words) {
+    const [program, ...args] = [...this.enter, ...as, ...words];
+    return (await promisify(execFile)(program, args, { timeout: 120_000 })).stdout;
+  }
+
+  // The number of established connections to its port.
   connections(port) {
     return command(...this.enter, 'ss', '-Htn', 'state', 'established', `sport = :${port}`).split('\n').length - 1;
   }
 
-  // Takes the cable out of one of its networks, or puts it in again.
+  // Disconnects the host from one of its networks ('down') or connects it again ('up').
   link(network, state) {
     command('ip', 'link', 'set', `${this.name}-${network}`, state);
   }
 
-  // Starts a program as the account; it dies with us, whatever ends us. What it prints goes into a log of that name.
+  // Cuts the connections to other hosts on the back network at once, or restores them: what one side sends does not
+  // reach the other. All of them still reach all other hosts.
+  cut(others, cut = true) {
+    const change = (from, to) => {
+      const line = ({ networks }) => cut ?
+        `neighbour replace ${networks.back} dev back lladdr 02:00:00:00:00:01 nud permanent` :
+        `neighbour del ${networks.back} dev back`;
+      command(...from.enter, 'sh', '-c', `echo '${to.map(line).join('\n')}' | ip -batch -`);
+    };
+    change(this, others);
+    for (const other of others) change(other, [this]);
+  }
+
+  // Kills every process of the host at once, as a power failure does; resolves when none is left.
+  async kill() {
+    const own = readlinkSync(`/proc/${this.holder.pid}/ns/net`);
+    const processes = () => readdirSync('/proc').filter((pid) => {
+      try {
+        return pid > 0 && pid !== String(this.holder.pid) && readlinkSync(`/proc/${pid}/ns/net`) === own &&
+          readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1][0] !== 'Z';
+      } catch {
+        return false;
+      }
+    });
+    await until(`no process of ${this.name} is left`, () => {
+      const all = processes();
+      for (const pid of all) process.kill(Number(pid), 'SIGKILL');
+      return all.length === 0;
+    });
+  }
+
+  // Starts a program as the account, with its output in the log of that name. It dies with this process.
   start(log, ...words) {
-    const started = new Process([...this.enter, ...as, 'setpriv', '--pdeathsig', 'KILL', ...words], `${folder}/${log}.log`);
+    const started = new Process([...this.enter, ...as, 'setpriv', '--pdeathsig', 'KILL', ...words],
+      `${folder}/${log}.log`);
     this.processes.push(started);
     return started;
   }

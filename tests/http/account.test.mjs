@@ -1,9 +1,13 @@
-// Everything of a user at once: the digest that two sides compare, export, erasure, and what a client may rely on.
+// All data of a user at once: digest, export, erasure; and GET /config.
 import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import test from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { User, ago, book, checkError, content, gone, literal, ms, op, patch, request, sql } from './lib.mjs';
-import { Owner, checkOk, ownerOfEverything, syntheticBooks } from './owner.mjs';
+import {
+  Owner, checkInvalid, checkOk, ownerOfEverything, syntheticBooks, userTables, withoutVersions,
+} from './owner.mjs';
 
 const kinds = ['book', 'rating', 'tag', 'collection', 'readingLog', 'userSettings'];
 
@@ -11,7 +15,7 @@ const kinds = ['book', 'rating', 'tag', 'collection', 'readingLog', 'userSetting
 
 const sha256 = (text) => createHash('sha256').update(text).digest('hex');
 
-// As a client computes it from what it has pulled: the lines id@updatedAt sorted by bytes, with a line feed between them.
+// The digest as a client computes it from its pulls: the lines id@updatedAt sorted by bytes, separated by line feeds.
 function digestOf(changes) {
   const digest = {};
   for (const kind of kinds) {
@@ -23,18 +27,20 @@ function digestOf(changes) {
   return digest;
 }
 
-// Ids whose order differs between bytes, UTF-16 and languages, or with and without what stands behind them.
-const ids = ['a', 'a!', 'a@', 'A', 'b', 'é', 'e', 'z', '夜', '🦊', '～', '\uffff', ' ', '0', '10', '2', 'import_123', '\u{10ffff}', 'a\nb'];
+// Ids whose order differs between bytes, UTF-16 and languages, or with and without the @updatedAt behind them.
+const ids = ['a', 'a!', 'a@', 'A', 'b', 'é', 'e', 'z', '夜', '🦊', '～', '\uffff', ' ', '0', '10', '2', 'import_123',
+  '\u{10ffff}', 'a\nb'];
 
 const several = () => [
   ...ids.map((id) => book(id)),
-  op('create', 'rating', 'r1', { bookId: 'a', stars: 2 }), op('create', 'rating', 'r2', { bookId: 'a', stars: 3 }, { timestamp: ago(5) }),
+  op('create', 'rating', 'r1', { bookId: 'a', stars: 2 }),
+  op('create', 'rating', 'r2', { bookId: 'a', stars: 3 }, { timestamp: ago(5) }),
   ...ids.map((id, n) => op('create', 'tag', id, { name: `${n}` })), gone('tag', '🦊'),
   op('create', 'collection', 'c', { name: 'C' }), op('create', 'readingLog', 'l', { bookId: 'a', status: 'read' }),
   op('update', 'userSettings', 'whatever', { theme: 'dark' }), patch('incomplete', { notes: 'n' }),
 ];
 
-test('the digest is what a client computes from what it has pulled, at the cursor of that pull', async () => {
+test('the digest equals the one that a client computes from its pull, and its cursor is that of the pull', async () => {
   const owner = new Owner();
   await owner.send(several());
   await owner.send([patch('é', { notes: 'later' }), patch('🦊', { notes: 'later' })]);
@@ -46,12 +52,12 @@ test('the digest is what a client computes from what it has pulled, at the curso
   assert.deepEqual((await owner.pull(`cursor=${digest.cursor}`)).changes, []);
 });
 
-test('the digest of an empty library is that of no lines', async () => {
+test('the digest of an empty library is the hash of no lines', async () => {
   const digest = await new Owner().get('/digest');
   assert.deepEqual(digest.kinds, Object.fromEntries(kinds.map((kind) => [kind, { count: 0, sha256: sha256('') }])));
 });
 
-test('the digest changes with what is pulled, only for the kind concerned, and with nothing else', async () => {
+test('the digest of a kind changes exactly when a pull of that kind changes', async () => {
   const owner = new Owner();
   const operation = book('b1', { title: 'T' });
   await owner.send([operation, op('create', 'tag', 't1', { name: 'T' })]);
@@ -60,14 +66,15 @@ test('the digest changes with what is pulled, only for the kind concerned, and w
     ['a repeat', () => owner.apply(operation), []],
     ['an operation that fails', () => owner.apply(book('b2', { title: 7 })), []],
     ['an operation that is parked', () => owner.parked(parked), []],
-    ['and marked', () => owner.markSynced([parked.id]), []],
-    ['a full sync of the same', () => owner.replace({ books: [{ id: 'b1', title: 'T' }] }), []],
+    ['a parked operation that is marked', () => owner.markSynced([parked.id]), []],
+    ['a full sync of the same books', () => owner.replace({ books: [{ id: 'b1', title: 'T' }] }), []],
     ['a dry run', () => owner.replace({ books: [] }, '?dryRun=true'), []],
     ['an update that arrives before its create', () => owner.apply(patch('b2', { notes: 'n' })), []],
-    ['a deletion of what was never there', () => owner.apply(gone('book', 'b3')), []],
+    ['a deletion of an unknown book', () => owner.apply(gone('book', 'b3')), []],
     ['an edit', () => owner.apply(patch('b1', { notes: 'n' }, { timestamp: ago(4) })), ['book']],
-    ['an edit that loses, because the entity gets a new version', () => owner.apply(patch('b1', { notes: 'old' })), ['book']],
-    ['the create that was missing', () => owner.apply(book('b2', { title: 'T' }, { timestamp: ago(12) })), ['book']],
+    ['an edit that loses, because the entity gets a new version', () => owner.apply(patch('b1', { notes: 'old' })),
+      ['book']],
+    ['the missing create', () => owner.apply(book('b2', { title: 'T' }, { timestamp: ago(12) })), ['book']],
     ['a deletion', () => owner.apply(gone('tag', 't1')), ['tag']],
     ['settings', () => owner.apply(op('update', 'userSettings', 's', {})), ['userSettings']],
   ];
@@ -82,13 +89,14 @@ test('the digest changes with what is pulled, only for the kind concerned, and w
 
 // Export
 
-const everyMember = ['success', 'exportedAt', 'cursor', 'books', 'ratings', 'tags', 'collections', 'readings', 'settings', 'deleted',
-  'incomplete', 'queue', 'conflicts', 'processedOperations', 'snapshots'];
+const everyMember = ['success', 'exportedAt', 'cursor', 'books', 'ratings', 'tags', 'collections', 'readings',
+  'settings', 'deleted', 'incomplete', 'times', 'epochs', 'queue', 'conflicts', 'processedOperations', 'snapshots'];
+const withoutSnapshots = everyMember.slice(0, -1);
 
-test('an export holds everything of the user: live, deleted, incomplete, queue, conflicts, ledger, snapshots', async () => {
+test('an export holds all entities, the queue, conflicts, the ledger and snapshots of the user', async () => {
   const owner = await ownerOfEverything();
   const { cursor } = await owner.pull();
-  const everything = await owner.get('/export');
+  const everything = await owner.get('/export?snapshots=true');
   assert.deepEqual(Object.keys(everything), everyMember);
   assert.equal(everything.cursor, cursor);
   assert.ok(Math.abs(ms(everything.exportedAt) - Date.now()) < 5000);
@@ -107,10 +115,19 @@ test('an export holds everything of the user: live, deleted, incomplete, queue, 
   assert.ok(everything.deleted.every(({ data }) => data.updatedAt && data.deletedAt));
   const [{ type, data }, ...others] = everything.incomplete;
   assert.deepEqual([type, data.id, content(data), others], ['book', 'incomplete', { notes: 'n' }, []]);
+  const timed = everything.times.map(({ type, id }) => `${type} ${id}`);
+  assert.deepEqual(timed.sort(), Object.keys(library).sort());
+  for (const { times } of [...everything.times, ...everything.incomplete]) assert.ok(times.base && times.edited);
+  assert.deepEqual(everything.deleted.map(({ times: { marks, ...times } }) => Object.keys(times)),
+    [['base', 'edited', 'deleted'], ['deleted'], ['base', 'edited', 'superseded']]);
+  const [{ epoch, until, installation }, ...earlier] = everything.epochs;
+  assert.deepEqual([until, earlier], [(await owner.status()).lastSync, []]);
+  for (const number of [epoch, installation]) assert.match(number, /^[1-9]\d*$/);
   assert.deepEqual(everything.queue.map(({ id, type, entity, entityId, data }) => [id, type, entity, entityId, data]), [
     ['marked', 'delete', 'book', 'parked', null], ['waits', 'create', 'book', 'parked', { title: 'Book parked' }],
   ]);
-  const waits = everything.queue.map(({ timestamp, attempts, lastError, syncedAt }) => [timestamp, attempts, lastError, Boolean(syncedAt)]);
+  const waits = everything.queue.map(
+    ({ timestamp, attempts, lastError, syncedAt }) => [timestamp, attempts, lastError, Boolean(syncedAt)]);
   assert.deepEqual(waits, [[ago(5), 0, null, true], [ago(10), 0, null, false]]);
   const reasons = (list) => list.map(({ reason }) => reason).sort();
   assert.deepEqual(reasons(everything.conflicts), reasons(await owner.conflicts()));
@@ -119,39 +136,79 @@ test('an export holds everything of the user: live, deleted, incomplete, queue, 
   assert.equal(everything.processedOperations.length, 4);
   const processed = everything.processedOperations.find(({ result }) => result.id === 'op-r2');
   assert.deepEqual([processed.processedAt, processed.result.status], [processed.result.updatedAt, 'success']);
-  assert.deepEqual(everything.snapshots.map(({ snapshot, type, id, data }) => [Boolean(snapshot), type, id, data.title]), [
-    [true, 'book', 'b1', 'One'], [true, 'book', 'b2', 'Two'],
-  ]);
+  const saved = everything.snapshots.map(({ snapshot, type, id, data }) => [Boolean(snapshot), type, id, data.title]);
+  assert.deepEqual(saved, [[true, 'book', 'b1', 'One'], [true, 'book', 'b2', 'Two']]);
 });
 
-test('a full sync accepts an export back: a fresh user then has the same library', async () => {
+test('an export can be sent as a full sync, which gives a new user the same library', async () => {
   const owner = await ownerOfEverything();
   const copy = new Owner();
   await copy.replace((await owner.request('/export')).text);
-  const withoutStamps = (library) => Object.fromEntries(Object.entries(library).map(([name, { updatedAt, ...data }]) => [name, data]));
-  assert.deepEqual(withoutStamps(await copy.library()), withoutStamps(await owner.library()));
+  assert.deepEqual(withoutVersions(await copy.library()), withoutVersions(await owner.library()));
   const counts = async (one) => Object.values((await one.get('/digest')).kinds).map(({ count }) => count);
   assert.deepEqual(await counts(copy), await counts(owner));
   const { created, updated, deleted } = await owner.replace((await owner.request('/export')).text);
-  assert.deepEqual([created, updated, deleted], [0, 0, 1], 'into its own user too, where only what is incomplete goes');
+  assert.deepEqual([created, updated, deleted], [0, 0, 1],
+    'sent by the user itself, it removes only the incomplete book');
 });
 
-test('an export of nothing has every member, and is accepted back', async () => {
+test('an export has the snapshots only if the request asks for them', async () => {
+  const owner = await ownerOfEverything();
+  for (const query of ['', '?snapshots=false'])
+    assert.deepEqual(Object.keys(await owner.get(`/export${query}`)), withoutSnapshots);
+  for (const query of ['?snapshots=', '?snapshots=1', '?snapshots=yes'])
+    checkInvalid(await owner.request(`/export${query}`), 'snapshots');
+});
+
+test('an export is accepted back in either mode, and the reply names the members that it ignores', async () => {
+  const owner = await ownerOfEverything();
+  for (const mode of ['replace', 'merge']) {
+    const copy = new Owner();
+    const { text } = await owner.request('/export?snapshots=true');
+    const reply = checkOk(await copy.full(text, `?mode=${mode}`));
+    assert.ok(['exportedAt', 'queue', 'conflicts', 'processedOperations', 'snapshots'].every((name) =>
+      reply.ignored.includes(name)), reply.ignored.join());
+    assert.deepEqual(withoutVersions(await copy.library()), withoutVersions(await owner.library()));
+  }
+});
+
+test('an export is accepted back with an entity as large as it may be, in bytes and in JSON values', async () => {
+  const owner = new Owner();
+  const list = (count) => Array.from({ length: count }, () => 1);
+  const text = (length) => 'x'.repeat(length);
+  for (const name of ['a', 'b', 'c', 'd'])
+    await owner.send([patch('values', { [name]: list(99_000) }, { timestamp: undefined })]);
+  await owner.send([patch('values', { title: 'T' }, { timestamp: undefined })]);
+  const room = (1 << 20) - Buffer.byteLength(JSON.stringify({ title: 'T', notes: '' }));
+  await owner.send([book('bytes', { title: 'T', notes: text(room) }, { timestamp: undefined })]);
+  const before = await owner.library();
+  assert.equal(before['book bytes'].notes.length, room);
+  const { text: exported } = await owner.request('/export');
+  const again = await owner.unchanged(async () => checkOk(await owner.full(exported, '?mode=replace')));
+  assert.equal(again.unchanged, 2);
+  checkOk(await owner.full(exported, '?mode=merge'));
+  const copy = new Owner();
+  checkOk(await copy.full(exported));
+  for (const one of [owner, copy])
+    assert.ok(isDeepStrictEqual(withoutVersions(await one.library()), withoutVersions(before)));
+});
+
+test('an export of an empty library has every member and can be sent as a full sync', async () => {
   const owner = new Owner();
   const reply = await owner.request('/export');
-  assert.deepEqual(Object.keys(reply.json), everyMember);
-  assert.deepEqual(Object.values(reply.json).filter(Array.isArray), Array(11).fill([]));
+  assert.deepEqual(Object.keys(reply.json), withoutSnapshots);
+  assert.deepEqual(Object.values(reply.json).filter(Array.isArray), Array(12).fill([]));
   assert.equal(reply.json.settings, null);
   await owner.replace(reply.text);
   assert.deepEqual(await owner.library(), {});
 });
 
-test('a long export is streamed in one piece', async () => {
+test('a long export is complete', async () => {
   const owner = new Owner();
   const books = syntheticBooks(700, 600);
   await owner.replace({ books });
   await owner.replace({ books: books.slice(0, 350), tags: books.map(({ id }) => ({ id, name: id })) });
-  const everything = await owner.get('/export');
+  const everything = await owner.get('/export?snapshots=true');
   const { books: live, deleted, tags, snapshots } = everything;
   assert.deepEqual([live, deleted, tags, snapshots].map(({ length }) => length), [350, 350, 700, 700]);
   const snapshot = Object.fromEntries(snapshots.map(({ id, data }) => [id, data]));
@@ -161,19 +218,18 @@ test('a long export is streamed in one piece', async () => {
 // Erasure
 
 const rowsOf = async (user) => {
-  const tables = await sql(`SELECT DISTINCT table_name FROM information_schema.columns
-    WHERE table_schema = 'booky' AND column_name = 'user_id'`);
+  const tables = await userTables();
   assert.ok(tables.length >= 7, tables.join());
   const each = tables.map((name) => `SELECT '${name}', count(*) FROM ${name} WHERE user_id = ${literal(user.id)}`);
   const rows = await sql(each.join(' UNION ALL '));
   return Object.fromEntries(rows.map((row) => row.split('|')).map(([name, count]) => [name, Number(count)]));
 };
 
-test('erasure leaves no row of the user in any table, and a receipt', async () => {
+test('erasure leaves no row of the user in any table and answers with a receipt', async () => {
   const [owner, other] = [await ownerOfEverything(), await ownerOfEverything()];
   const [before, others] = [await rowsOf(owner), await rowsOf(other)];
   for (const table of ['entities', 'ledger', 'queue', 'conflicts', 'snapshots', 'snapshot_entities', 'clocks'])
-    assert.ok(before[table] > 0, `${table} is tried`);
+    assert.ok(before[table] > 0, `${table} has rows before`);
   const { receipt, serverTime } = checkOk(await owner.call('DELETE', '/account'));
   assert.ok(serverTime);
   const { erasedAt, ...numbers } = receipt;
@@ -183,22 +239,23 @@ test('erasure leaves no row of the user in any table, and a receipt', async () =
     snapshots: before.snapshots,
   });
   assert.deepEqual(Object.values(await rowsOf(owner)).filter((count) => count > 0), []);
-  assert.deepEqual(await rowsOf(other), others, 'nobody else is touched');
+  assert.deepEqual(await rowsOf(other), others, 'no other user is affected');
 });
 
-test('after an erasure the token starts from nothing', async () => {
+test('after an erasure the token belongs to an empty account', async () => {
   const owner = await ownerOfEverything();
   checkOk(await owner.call('DELETE', '/account'));
   const status = await owner.status();
   assert.deepEqual([status.status, status.lastSync, status.pendingOperations, status.conflicts], ['ready', null, 0, 0]);
   const lists = [(await owner.pull()).changes, await owner.pending(), await owner.conflicts(), await owner.snapshots()];
   assert.deepEqual(lists, [[], [], [], []]);
-  const result = await owner.apply(op('create', 'rating', 'r2', { bookId: 'b1', stars: 1 }, { timestamp: undefined, id: 'op-r2' }));
+  const result = await owner.apply(
+    op('create', 'rating', 'r2', { bookId: 'b1', stars: 1 }, { timestamp: undefined, id: 'op-r2' }));
   assert.deepEqual([result.status, result.duplicate], ['success', undefined], 'operation ids are forgotten too');
   assert.deepEqual(Object.keys(await owner.library()), ['rating r2']);
 });
 
-test('a cursor and an ETag of before an erasure are not valid after it, with or without a new write', async () => {
+test('a cursor and an ETag from before an erasure are invalid after it, with or without a new write', async () => {
   const owner = await ownerOfEverything();
   const reply = await owner.changes('since=0');
   const { cursor } = reply.json;
@@ -213,7 +270,7 @@ test('a cursor and an ETag of before an erasure are not valid after it, with or 
   await check();
 });
 
-test('erasing twice, or nothing, is a success with an empty receipt, and leaves no row', async () => {
+test('erasing an empty account, or erasing twice, succeeds with an empty receipt and leaves no row', async () => {
   const owner = new Owner();
   for (let i = 0; i < 2; i++) {
     const { receipt: { erasedAt, ...numbers } } = checkOk(await owner.call('DELETE', '/account'));
@@ -223,7 +280,7 @@ test('erasing twice, or nothing, is a success with an empty receipt, and leaves 
   assert.deepEqual(Object.values(await rowsOf(owner)).filter((count) => count > 0), []);
 });
 
-test('writes that meet an erasure are whole: before it, or after it', async () => {
+test('a batch that meets an erasure is applied as a whole before it or after it', async () => {
   const owner = new Owner();
   await owner.replace({ books: syntheticBooks(300, 0) });
   const batch = (n) => owner.send([book(`a${n}`), book(`b${n}`)]);
@@ -234,11 +291,12 @@ test('writes that meet an erasure are whole: before it, or after it', async () =
   for (const n of [1, 2, 3, 4]) assert.equal(left.includes(`a${n}`), left.includes(`b${n}`), left.join());
 });
 
-test('all of it works for a user of any name', async () => {
+test('export, restore and erasure work for a user id of any characters', async () => {
   const owner = await ownerOfEverything(`Zoë O'Brien "🦊" \\ %s <${randomUUID()}>; --`);
   const { text } = await owner.request('/export');
   const before = await owner.contents();
-  const { snapshot } = await owner.replace({ books: [], tags: [], collections: [], ratings: [], readings: [], settings: {} });
+  const { snapshot } = await owner.replace(
+    { books: [], tags: [], collections: [], ratings: [], readings: [], settings: {} });
   checkOk(await owner.restore(snapshot));
   assert.deepEqual(await owner.contents(), before);
   checkOk(await owner.call('DELETE', '/account'));
@@ -249,7 +307,10 @@ test('all of it works for a user of any name', async () => {
 
 // Config
 
-test('config needs no token and tells what a client may rely on', async () => {
+const CONFIGURE = readFileSync(new URL('../../configure.ac', import.meta.url), 'utf8');
+const [, VERSION] = CONFIGURE.match(/^AC_INIT.*\[(.*)\]\)$/m);
+
+test('GET /config needs no token and states limits, retention and defaults', async () => {
   for (const options of [{}, { token: 'nonsense' }, { token: new User().token }]) {
     const { status, json } = await request('/api/sync/config', options);
     assert.equal(status, 200);
@@ -257,26 +318,32 @@ test('config needs no token and tells what a client may rely on', async () => {
     assert.ok(Math.abs(ms(serverTime) - Date.now()) < 5000);
     assert.deepEqual(rest, {
       success: true,
-      limits: { bodyBytes: 10 << 20, fullBodyBytes: 32 << 20, fullItems: 100_000, operations: 1000, entityBytes: 1 << 20, depth: 64 },
+      version: VERSION,
+      limits: { bodyBytes: 10 << 20, fullBodyBytes: 32 << 20, fullItems: 100_000, operations: 1000,
+        entityBytes: 1 << 20, depth: 64, snapshots: 20 },
       retention: { tombstoneDays: 180, ledgerDays: 90, snapshotDays: 30 },
       batchSize: 10, pollIntervalSeconds: 30, maxAttempts: 5, clockSkewSeconds: 300, conflictResolution: 'merge',
       requestEncodings: ['gzip', 'identity'], entities: kinds,
+      sets: { book: ['categories', 'subjects', 'tags'], collection: ['bookIds'] },
     });
   }
 });
 
-test('401 without a token: everything else of an account, below both base paths', async () => {
-  const calls = [['GET', '/digest'], ['GET', '/export'], ['DELETE', '/account'], ['GET', '/snapshots'], ['POST', '/snapshots/1/restore'],
-    ['GET', '/conflicts'], ['POST', '/conflicts/1-0/resolve'], ['POST', '/full'], ['POST', '/queue'], ['GET', '/pending'],
+test('every other endpoint of an account is refused with 401 without a token, below both base paths', async () => {
+  const calls = [['GET', '/digest'], ['GET', '/export'], ['DELETE', '/account'], ['GET', '/snapshots'],
+    ['POST', '/snapshots/1/restore'],
+    ['GET', '/conflicts'], ['POST', '/conflicts/1-0/resolve'], ['POST', '/full'], ['POST', '/queue'],
+    ['GET', '/pending'],
     ['POST', '/pending/apply'], ['POST', '/mark-synced'], ['DELETE', '/clear']];
   for (const [method, path] of calls)
     for (const base of ['/api/sync', '/sync']) checkError(await request(base + path, { method }), 401, 'UNAUTHORIZED');
 });
 
-test('405: a wrong method is told the right one', async () => {
+test('a wrong method is refused with 405, and Allow names the right one', async () => {
   const owner = new Owner();
   const calls = {
-    '/full': 'POST', '/queue': 'POST', '/pending': 'GET, HEAD', '/pending/apply': 'POST', '/mark-synced': 'POST', '/clear': 'DELETE',
+    '/full': 'POST', '/queue': 'POST', '/pending': 'GET, HEAD', '/pending/apply': 'POST', '/mark-synced': 'POST',
+    '/clear': 'DELETE',
     '/config': 'GET, HEAD', '/conflicts': 'GET, HEAD', '/conflicts/1-0/resolve': 'POST', '/snapshots': 'GET, HEAD',
     '/snapshots/1/restore': 'POST', '/digest': 'GET, HEAD', '/export': 'GET, HEAD', '/account': 'DELETE',
   };

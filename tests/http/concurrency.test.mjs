@@ -1,9 +1,9 @@
-// The commit clock: whatever commits while others write and read, the order of stamps is the order of commits.
+// The commit clock: the order of stamps is the order of commits, whatever happens at the same time.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { User, ago, book, holdClock, literal, ms, patch, sleep, until, waiters, withSession } from './lib.mjs';
 
-test('two first writes of a new user at once both succeed, with different stamps', async () => {
+test('two simultaneous first writes of a new user both succeed with different stamps', async () => {
   for (let round = 0; round < 5; round++) {
     const user = new User();
     const replies = await Promise.all([user.send([book('b1')]), user.send([book('b2')])]);
@@ -14,25 +14,27 @@ test('two first writes of a new user at once both succeed, with different stamps
   }
 });
 
-test('writers that edit one entity at once are put in a row, and lose nothing', async () => {
+test('simultaneous edits of one entity are serialized, and none is lost', async () => {
   const user = new User();
   await user.apply(book('b1'));
   const names = Array.from({ length: 12 }, (_, i) => `x${i}`);
-  const replies = await Promise.all(names.map((name) => user.send([patch('b1', { [name]: 1 }, { timestamp: ago(5) })])));
+  const replies = await Promise.all(
+    names.map((name) => user.send([patch('b1', { [name]: 1 }, { timestamp: ago(5) })])));
   assert.equal(new Set(replies.map(({ syncedAt }) => syncedAt)).size, names.length);
   const data = await user.read('book', 'b1');
   for (const name of names) assert.equal(data[name], 1, name);
   assert.equal(data.updatedAt, replies.map(({ syncedAt }) => syncedAt).sort().at(-1));
 });
 
-test('two first ratings of one book at once: one stays', async () => {
+test('of three simultaneous first ratings of one book the latest stays', async () => {
   const user = new User();
-  const rate = (n) => user.apply({ id: `op${n}`, type: 'create', entity: 'rating', entityId: `r${n}`, data: { bookId: 'b', stars: n }, timestamp: ago(10 - n) });
+  const rate = (n) => user.apply({ id: `op${n}`, type: 'create', entity: 'rating', entityId: `r${n}`,
+    data: { bookId: 'b', stars: n }, timestamp: ago(10 - n) });
   await Promise.all([1, 2, 3].map(rate));
   assert.deepEqual((await user.pull()).changes.map(({ data }) => data.id), ['r3']);
 });
 
-test('a user who is held up does not hold up another, and can read', async () => {
+test('a user whose write waits can read and does not block another user', async () => {
   const [slow, other] = [new User(), new User()];
   await slow.apply(book('b0'));
   await withSession(async (session) => {
@@ -47,9 +49,10 @@ test('a user who is held up does not hold up another, and can read', async () =>
   });
 });
 
-// A slow transaction takes its stamp, writes, and commits late; fast ones come meanwhile; pollers go on by what they
-// have seen. With a clock that is not held to the commit, the slow one's rows would appear behind the pollers.
-test('pollers miss nothing, however long a transaction takes between its stamp and its commit', async () => {
+// A slow transaction takes its stamp, writes, and commits late. Fast transactions arrive meanwhile, and pollers
+// continue from what they have seen. If the clock were not locked until the commit, the rows of the slow transaction
+// would appear before the position of the pollers.
+test('pollers miss nothing however long a transaction takes between its stamp and its commit', async () => {
   const user = new User();
   await user.apply(book('b0'));
   const seen = { cursor: new Set(), since: new Set() };
@@ -91,11 +94,12 @@ test('pollers miss nothing, however long a transaction takes between its stamp a
       const slow = `slow${round}`;
       await session.query(
         `INSERT INTO entities (user_id, kind, entity_id, updated_at, created_at, edited_at, base_at, status, data)` +
-          ` VALUES (${literal(user.id)}, 'book', '${slow}', ${stamp}, ${stamp}, ${stamp}, ${stamp}, 'live', '{"title":"Slow"}')`);
+          ` VALUES (${literal(user.id)}, 'book', '${slow}', ${stamp}, ${stamp}, ${stamp}, ${stamp}, 'live',` +
+          ` '{"title":"Slow"}')`);
       const fast = [0, 1].map((n) => `fast${round}-${n}`);
       const writes = fast.map((id) => user.send([book(id)]));
       await until('the fast ones wait', async () => (await waiters(session)).length > 0);
-      await sleep(60); // the pollers go round a few times
+      await sleep(60); // the pollers poll a few times
       await session.query('COMMIT');
       for (const write of writes) assert.ok(ms((await write).syncedAt) > stamp);
       written.push(slow, ...fast);
@@ -122,7 +126,8 @@ test('pollers miss nothing while several devices write as fast as they can', asy
   })();
   const device = async (name) => {
     for (let i = 0; i < 25; i++)
-      await user.send([book(`${name}-${i}`, { n: 0 }, { timestamp: undefined }), patch('shared', { title: 'S', n: `${name}-${i}` }, { timestamp: undefined })]);
+      await user.send([book(`${name}-${i}`, { n: 0 }, { timestamp: undefined }),
+        patch('shared', { title: 'S', n: `${name}-${i}` }, { timestamp: undefined })]);
   };
   await Promise.all(['a', 'b', 'c'].map(device));
   stop = true;

@@ -1,18 +1,19 @@
-// Every refusal has one shape and the status of the table in the reference: what the application answers itself.
+// Errors of the application itself: every refusal has the one shape and the status that docs/api.md lists.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import test from 'node:test';
 import zlib from 'node:zlib';
 import { User, ago, book, checkError, holdClock, literal, request, sql, until, waiters, withSession } from './lib.mjs';
+import { checkInvalid } from './owner.mjs';
 
 const endpoints = [['POST', '/operations'], ['GET', '/changes'], ['GET', '/status']];
 
-// What: the body, and the path that `details` and the message name.
+// Case: the body, and the path that `details` and the message name.
 const bodies = {
   'an empty body': ['', null],
   'text that is not JSON': ['operations', null],
   'half an object': ['{"operations":[', null],
-  'something behind the object': ['{"operations":[]} true', null],
+  'text after the object': ['{"operations":[]} true', null],
   'a list': ['[]', null],
   'a NUL in the text': ['{"operations":[]\0}', null],
   'no operations': ['{}', 'operations'],
@@ -26,21 +27,18 @@ const bodies = {
   'deviceId that is a number': ['{"operations":[],"deviceId":5}', 'deviceId'],
   'deviceId that is empty': ['{"operations":[],"deviceId":""}', 'deviceId'],
   'deviceId that is too long': [`{"operations":[],"deviceId":"${'x'.repeat(256)}"}`, 'deviceId'],
-  'an envelope member that cannot be kept': ['{"operations":[],"note":"\\u0000"}', 'note'],
+  'an envelope member that cannot be stored': ['{"operations":[],"note":"\\u0000"}', 'note'],
 };
 
 const user = new User();
 
 for (const [name, [body, path]] of Object.entries(bodies))
-  test(`400: ${name}`, async () => {
-    const error = checkError(await user.post(body), 400, 'VALIDATION_ERROR');
-    if (!path) return;
-    assert.equal(error.details?.[0].path, path, JSON.stringify(error));
-    assert.ok(error.message.startsWith(`${path}: `), error.message);
-    assert.equal(error.message, `${path}: ${error.details[0].message}`);
+  test(`a body is refused with 400: ${name}`, async () => {
+    const error = checkInvalid(await user.post(body), path);
+    if (path) assert.equal(error.message, `${path}: ${error.details[0].message}`);
   });
 
-test('400: a body that is not valid UTF-8', async () => {
+test('a body that is not valid UTF-8 is refused with 400', async () => {
   checkError(await user.post(Buffer.from('{"operations":[],"deviceId":"\xff"}', 'latin1')), 400, 'VALIDATION_ERROR');
 });
 
@@ -60,30 +58,61 @@ const queries = {
   'an empty cursor': ['cursor=', 'cursor'],
   'a cursor of other characters': ['cursor=%22%27', 'cursor'],
   'an unknown kind': ['since=0&entities=book,shelf', 'entities'],
-  'a list of kinds with a hole': ['since=0&entities=book,,tag', 'entities'],
+  'a list of kinds with an empty entry': ['since=0&entities=book,,tag', 'entities'],
   'since twice': ['since=0&since=1', null],
   'broken percent-encoding': ['since=%2', null],
   'an encoded NUL': ['since=0%00', null],
+  'a value that is not UTF-8': ['cursor=OK&since=%ff%fe', null],
+  'a value with half of a character': ['since=0&entities=book%c3', null],
+  'a value with a surrogate': ['since=0&cursor=%ed%a0%80', null],
+  'a name that is not UTF-8': ['since=0&%e9=1', null],
 };
 
 for (const [name, [query, path]] of Object.entries(queries))
-  test(`400: ${name}`, async () => {
-    const error = checkError(await user.changes(query), 400, 'VALIDATION_ERROR');
-    if (!path) return;
-    assert.equal(error.details?.[0].path, path, JSON.stringify(error));
-    assert.ok(error.message.startsWith(`${path}: `), error.message);
+  test(`a query is refused with 400: ${name}`, async () => {
+    checkInvalid(await user.changes(query), path);
   });
 
-test('a parameter that nobody knows is ignored', async () => {
+test('a path that is not UTF-8 is a 404', async () => {
+  for (const path of ['/conflicts/%ff/resolve', '/snapshots/1%c3/restore'])
+    checkError(await user.request(path, { method: 'POST', body: '{}' }), 404, 'NOT_FOUND');
+});
+
+// Mistakes of people who begin: the message says what was found and what to send.
+const OPERATION = { id: 'o', type: 'create', entity: 'book', entityId: 'b', data: { title: 'T' } };
+const mistakes = {
+  'a byte order mark': ['/operations', '\ufeff{"operations":[]}', /byte order mark; send UTF-8 without it/],
+  'a form': ['/operations', 'id=1&type=create', /is a form; send a JSON object, with Content-Type: application\/json/],
+  'a list': ['/operations', JSON.stringify([OPERATION]), /is an array; send an object, such as {"operations":\[/],
+  'nothing': ['/operations', '', /the body is empty; send a JSON object/],
+  'white space': ['/full', ' \n', /the body is empty; send a JSON object/],
+  'one operation': ['/operations', JSON.stringify(OPERATION), /^operations: is required; a single operation stands in/],
+  'no ids': ['/mark-synced', '{"ids":["o"]}', /^operationIds: is required: an array of ids/],
+};
+
+for (const [name, [path, body, message]] of Object.entries(mistakes))
+  test(`a common mistake is explained: ${name} as the body`, async () => {
+    const reply = await user.request(path, { method: 'POST', body });
+    checkError(reply, 400, 'VALIDATION_ERROR');
+    assert.match(reply.json.message, message);
+  });
+
+test('a common mistake is explained: an unknown path, and a token that is no JWT', async () => {
+  assert.match((await user.request('/operation')).json.message, /below \/api\/sync there are \/operations, \/status, /);
+  assert.match((await request('/api/sync/status', { token: 'hello' })).json.message, /token is no JWT/);
+});
+
+test('an unknown parameter is ignored', async () => {
   assert.equal((await user.changes('since=0&_=1705314600000&verbose')).status, 200);
 });
 
-test('404: a path that does not exist, below either base path, with or without a token', async () => {
-  for (const path of ['/api/sync', '/api/sync/', '/api/sync/nothing', '/api/sync/status/', '/sync/Status', '/sync/operations/1'])
+test('an unknown path is a 404 below both base paths, with or without a token', async () => {
+  for (const path of ['/api/sync', '/api/sync/', '/api/sync/nothing', '/api/sync/status/', '/sync/Status',
+    '/sync/operations/1'])
     for (const token of [undefined, user.token]) checkError(await request(path, { token }), 404, 'NOT_FOUND');
 });
 
-test('405: a wrong method is told the right one', async () => {
+test('a wrong method is refused with 405, and Allow names the right one', async () => {
   for (const [method, path] of endpoints)
     for (const wrong of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].filter((name) => name !== method)) {
       const reply = await user.request(path, { method: wrong });
@@ -92,7 +121,7 @@ test('405: a wrong method is told the right one', async () => {
     }
 });
 
-test('HEAD answers as GET does, without a body', async () => {
+test('HEAD is answered like GET, without a body', async () => {
   for (const path of ['/api/health', '/api/sync/status', '/api/sync/changes?since=0']) {
     const reply = await request(path, { method: 'HEAD', token: user.token });
     assert.equal(reply.status, 200, path);
@@ -109,23 +138,73 @@ async function cursorOf(one) {
 }
 
 const lost = {
-  'the data was erased since': 'epoch = epoch + 1',
-  'a backup was restored, and the cursor is from the future': 'clock = clock - 1, started = started - 1',
-  'the deletions since are no longer known': 'horizon = clock + 1',
+  'a backup was restored that does not know the epoch': ['epoch = epoch + 1', { reason: 'restored' }],
+  'a backup was restored, so the cursor is from the future':
+    ['clock = clock - 1, started = started - 1', { reason: 'restored' }],
+  'the deletions since are no longer known': ['horizon = clock + 1', { reason: 'deletions_forgotten' }],
 };
 
-for (const [name, change] of Object.entries(lost))
-  test(`410: ${name}`, async () => {
+const whyOf = ({ reason, until, erasedAt }) => JSON.parse(JSON.stringify({ reason, until, erasedAt }));
+
+for (const [name, [change, why]] of Object.entries(lost))
+  test(`a cursor is refused with 410: ${name}`, async () => {
     const one = new User();
     const cursor = await cursorOf(one);
     assert.equal((await one.changes(`cursor=${cursor}`)).status, 200);
     await sql(`UPDATE clocks SET ${change} WHERE user_id = ${literal(one.id)}`);
     const error = checkError(await one.changes(`cursor=${cursor}`), 410, 'RESYNC_REQUIRED');
     assert.match(error.message, /pull from the beginning/);
-    assert.equal((await one.pull()).changes.length, 2, 'a pull from the beginning goes on');
+    assert.deepEqual(whyOf(error), why);
+    assert.equal((await one.pull()).changes.length, 2, 'a pull from the beginning succeeds');
   });
 
-test('410: an instant before the horizon, but not one before the first write', async () => {
+test('after an erasure every cursor of before gets 410 erased, also while the account is empty', async () => {
+  const one = new User();
+  const cursors = [await cursorOf(one), (await one.pull('since=0&limit=1')).cursor];
+  const { receipt } = (await one.request('/account', { method: 'DELETE' })).json;
+  for (const write of [undefined, () => one.apply(book('b9'))]) {
+    await write?.();
+    for (const cursor of cursors) {
+      const error = checkError(await one.changes(`cursor=${cursor}`), 410, 'RESYNC_REQUIRED');
+      assert.deepEqual(whyOf(error), { reason: 'erased', erasedAt: receipt.erasedAt });
+    }
+  }
+  assert.equal((await one.request('/account', { method: 'DELETE' })).status, 200);
+  const before = await sql('SELECT count(*) FROM erased_epochs');
+  for (let i = 0; i < 3; i++) assert.equal((await one.request('/account', { method: 'DELETE' })).status, 200);
+  assert.deepEqual(await sql('SELECT count(*) FROM erased_epochs'), before, 'an empty account is not recorded');
+});
+
+// A cursor of the first edition has the same text without the installation.
+const first = (cursor) =>
+  Buffer.from(Buffer.from(cursor, 'base64url').toString().replace(/\x1f.*$/s, '')).toString('base64url');
+
+test('a cursor of the first edition is accepted, at the end of a pull, on a page and of an empty account', async () => {
+  const one = new User();
+  const empty = first((await one.pull()).cursor);
+  const end = first(await cursorOf(one));
+  const page = first((await one.pull('since=0&limit=1')).cursor);
+  await one.apply(book('b3'));
+  const ids = async (cursor) => (await one.pull(`cursor=${cursor}`)).changes.map(({ data }) => data.id);
+  assert.deepEqual([await ids(end), await ids(page)], [['b3'], ['b2', 'b3']]);
+  // An empty account has no epoch, and the first edition knew no generation but the first.
+  if ((await sql('SELECT generation FROM installation'))[0] === '1')
+    assert.deepEqual(await ids(empty), ['b1', 'b2', 'b3']);
+  else
+    assert.equal(checkError(await one.changes(`cursor=${empty}`), 410, 'RESYNC_REQUIRED').reason, 'restored');
+});
+
+test('a cursor of another installation is refused with 410 other_server, also one of an empty account', async () => {
+  const one = new User();
+  const moved = (cursor) => Buffer.from(Buffer.from(cursor, 'base64url').toString().replace(/\x1f\d+/, '\x1f77'))
+    .toString('base64url');
+  for (const cursor of [(await one.pull()).cursor, await cursorOf(one), (await one.pull('since=0&limit=1')).cursor]) {
+    const error = checkError(await one.changes(`cursor=${moved(cursor)}`), 410, 'RESYNC_REQUIRED');
+    assert.deepEqual(whyOf(error), { reason: 'other_server' });
+  }
+});
+
+test('an instant before the horizon is refused with 410, but one before the first write is not', async () => {
   const one = new User();
   const { updatedAt } = await one.apply(book('b1'));
   await one.apply(book('b2'));
@@ -136,29 +215,30 @@ test('410: an instant before the horizon, but not one before the first write', a
 
 // 413
 
-test('413: a body over the limit, and the message names limit and value', async () => {
+test('a body over the limit is refused with 413, and the message names the limit and its value', async () => {
   const reply = await user.post(`{"operations":[],"padding":"${'x'.repeat(10 << 20)}"}`);
   assert.match(checkError(reply, 413, 'PAYLOAD_TOO_LARGE').message, /limits\.body\b.*\b10485760\b/);
 });
 
-test('413: a body that grows over the limit when it is inflated', async () => {
+test('a body over the limit after decompression is refused with 413', async () => {
   const bomb = zlib.gzipSync(`{"operations":[],"padding":"${'x'.repeat(64 << 20)}"}`);
   const reply = await user.post(bomb, { headers: { 'content-encoding': 'gzip' } });
   assert.match(checkError(reply, 413, 'PAYLOAD_TOO_LARGE').message, /limits\.body\b.*\b10485760\b/);
 });
 
-test('413: more operations than allowed; as many as allowed pass', async () => {
+test('the maximum number of operations is accepted, and one more is refused with 413', async () => {
   const operations = Array.from({ length: 1001 }, (_, i) => ({ type: 'delete', entity: 'tag', entityId: `t${i}` }));
   const error = checkError(await user.post({ operations }), 413, 'PAYLOAD_TOO_LARGE');
   assert.match(error.message, /limits\.operations\b.*\b1000\b/);
   await new User().send(operations.slice(1));
 });
 
-test('an entity over the limit fails alone, at once or by growing', async () => {
+test('an operation that creates an entity over the limit, or makes one grow over it, fails alone', async () => {
   const one = new User();
   const half = 'x'.repeat(600 << 10);
   const { results } = await one.send([
-    book('big', { notes: half + half }), book('grows', { notes: half }), book('grows', { description: half }), book('small'),
+    book('big', { notes: half + half }), book('grows', { notes: half }), book('grows', { description: half }),
+    book('small'),
   ]);
   assert.deepEqual(results.map((result) => result.status), ['failed', 'success', 'failed', 'success']);
   for (const i of [0, 2]) {
@@ -176,18 +256,19 @@ test('an entity over the limit fails alone, at once or by growing', async () => 
 const types = {
   'application/json': 200, 'Application/JSON; charset=utf-8': 200, 'application/vnd.booky+json': 200, '': 200,
   'application/x-www-form-urlencoded': 200,
-  'text/plain': 415, 'text/json': 415, 'application/xml': 415, 'multipart/form-data; boundary=x': 415, 'application/jsonp': 415,
+  'text/plain': 415, 'text/json': 415, 'application/xml': 415, 'multipart/form-data; boundary=x': 415,
+  'application/jsonp': 415,
 };
 
 for (const [type, status] of Object.entries(types))
-  test(`${status}: a body of type "${type}"`, async () => {
+  test(`a body of type "${type}" is answered with ${status}`, async () => {
     const headers = type ? { 'content-type': type } : {};
     const reply = await user.request('/operations', { method: 'POST', headers, body: '{"operations":[]}' });
     if (status === 200) assert.equal(reply.status, 200, reply.text);
     else checkError(reply, 415, 'UNSUPPORTED_MEDIA_TYPE');
   });
 
-test('a body in gzip is read, any other coding is a 415, broken gzip a 400', async () => {
+test('a gzip body is accepted, any other coding is a 415, and invalid gzip is a 400', async () => {
   const text = JSON.stringify({ operations: [book('zipped')] });
   const send = (coding, body) => user.post(body, { headers: { 'content-encoding': coding } });
   for (const coding of ['gzip', 'GZIP', 'x-gzip']) assert.equal((await send(coding, zlib.gzipSync(text))).status, 200);
@@ -202,7 +283,7 @@ test('a body in gzip is read, any other coding is a 415, broken gzip a 400', asy
 
 // 503
 
-test('503: a write that waits too long is cancelled, nothing of it is applied, and the retry succeeds', async () => {
+test('a write that waits too long is cancelled with 503 and not applied, and the retry succeeds', async () => {
   const one = new User();
   const operations = [book('b1'), book('b2')];
   await withSession(async (session) => {
@@ -212,7 +293,7 @@ test('503: a write that waits too long is cancelled, nothing of it is applied, a
       const pids = await waiters(session);
       return pids.length && pids;
     });
-    await sql(`SELECT pg_cancel_backend(${pid})`); // what statement_timeout does, without waiting for it
+    await sql(`SELECT pg_cancel_backend(${pid})`); // as statement_timeout does, without waiting for it
     const reply = await write;
     assert.match(checkError(reply, 503, 'SYNC_FAILED').message, /nothing was applied/);
     assert.match(reply.headers['retry-after'], /^\d+$/);
@@ -221,15 +302,17 @@ test('503: a write that waits too long is cancelled, nothing of it is applied, a
   assert.deepEqual((await one.pull()).changes, []);
   assert.equal((await one.status()).lastSync, null);
   const { results } = await one.send(operations);
-  assert.deepEqual(results.map((result) => [result.status, result.duplicate]), [['success', undefined], ['success', undefined]]);
+  assert.deepEqual(results.map((result) => [result.status, result.duplicate]),
+    [['success', undefined], ['success', undefined]]);
 });
 
-test('a database connection that breaks before the commit is made anew, and the client sees nothing of it', async () => {
+test('a database connection that breaks before the commit is reopened, and the client sees no error', async () => {
   const one = new User();
   await withSession(async (session) => {
     await holdClock(session, one);
     const write = one.post({ operations: [book('b1')] });
-    const next = (not) => until('the write waits for the clock', async () => (await waiters(session)).find((pid) => pid !== not));
+    const next = (not) => until('the write waits for the clock',
+      async () => (await waiters(session)).find((pid) => pid !== not));
     const pid = await next();
     await sql(`SELECT pg_terminate_backend(${pid})`);
     await next(pid);
@@ -241,7 +324,7 @@ test('a database connection that breaks before the commit is made anew, and the 
 
 // The request id
 
-test("the client's X-Request-Id comes back on every kind of reply; one that could do harm is replaced", async () => {
+test("the client's X-Request-Id comes back on every kind of reply, and a malformed one is replaced", async () => {
   const id = randomUUID();
   const headers = { 'x-request-id': id };
   const { headers: { etag } } = await user.changes('since=0');
@@ -257,5 +340,6 @@ test("the client's X-Request-Id comes back on every kind of reply; one that coul
   assert.deepEqual(replies.map((reply) => reply.status), [200, 200, 304, 400, 401, 200, 404]);
   for (const reply of replies) assert.equal(reply.headers['x-request-id'], id);
   for (const bad of ['short', 'x'.repeat(65), 'a"b\\c{}<script>', '12345678 12345678'])
-    assert.match((await user.request('/status', { headers: { 'x-request-id': bad } })).headers['x-request-id'], /^[0-9a-f]{32}$/);
+    assert.match((await user.request('/status', { headers: { 'x-request-id': bad } })).headers['x-request-id'],
+      /^[0-9a-f]{32}$/);
 });

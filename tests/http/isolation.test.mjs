@@ -1,11 +1,11 @@
-// Nobody sees or touches what belongs to somebody else: over HTTP, and inside the database.
+// No user sees or changes the data of another: over HTTP, and inside the database.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { User, ago, book, checkError, gone, literal, op, patch, sql, withSession } from './lib.mjs';
 
 const titles = ({ changes }) => changes.map(({ data }) => data.title);
 
-// A user with something in every table that requests fill.
+// Resolves to a user with rows in every table that requests fill, and the operations that made them.
 async function owner() {
   const user = new User();
   const operations = [
@@ -29,16 +29,17 @@ test("another user's data is in no reply", async () => {
   assert.equal((await user.pull()).changes.length, 4);
 });
 
-test("another user's entities do not exist: not to update, not to delete, not as a conflict", async () => {
+test("another user's entities cannot be updated or deleted and cause no conflict", async () => {
   const { user } = await owner();
   const before = (await user.changes()).text;
   const other = new User();
   const { results } = await other.send([
     patch('b1', { notes: 'not mine' }, { timestamp: ago(1) }), gone('tag', 't1', { timestamp: ago(1) }),
-    op('create', 'rating', 'r1', { bookId: 'b1', stars: 1 }, { timestamp: ago(60) }), op('create', 'tag', 't3', { name: 'Sea' }),
+    op('create', 'rating', 'r1', { bookId: 'b1', stars: 1 }, { timestamp: ago(60) }),
+    op('create', 'tag', 't3', { name: 'Sea' }),
     book('b2', { title: 'Theirs' }, { timestamp: ago(60) }),
   ]);
-  assert.equal(results[0].incomplete, true, 'a book that nobody has heard of');
+  assert.equal(results[0].incomplete, true, 'the book is unknown to this user');
   for (const result of results) {
     assert.equal(result.status, 'success');
     assert.equal(result.resolution, undefined);
@@ -48,14 +49,16 @@ test("another user's entities do not exist: not to update, not to delete, not as
   assert.equal((await user.status()).conflicts, 2);
 });
 
-test("another user's operation ids are free", async () => {
+test("another user's operation ids can be used", async () => {
   const { operations } = await owner();
   const other = new User();
-  const { results } = await other.send(operations.map((operation) => ({ ...operation, data: { ...operation.data, notes: 'n' } })));
-  for (const result of results) assert.deepEqual([result.duplicate, result.error === 'OPERATION_ID_REUSED'], [undefined, false]);
+  const { results } = await other.send(
+    operations.map((operation) => ({ ...operation, data: { ...operation.data, notes: 'n' } })));
+  for (const result of results)
+    assert.deepEqual([result.duplicate, result.error === 'OPERATION_ID_REUSED'], [undefined, false]);
 });
 
-test("another user's cursor is of no use, and their ETag tells nothing", async () => {
+test("another user's cursor is refused, and another user's ETag never matches", async () => {
   const { user } = await owner();
   const other = new User();
   await other.apply(book('b1', { title: 'Theirs' }));
@@ -67,47 +70,57 @@ test("another user's cursor is of no use, and their ETag tells nothing", async (
   assert.deepEqual(titles(reply.json), ['Theirs']);
 });
 
-test('a proxy must not keep what it has seen', async () => {
+test('replies must not be kept by a shared cache', async () => {
   const { user } = await owner();
   assert.match((await user.changes()).headers['cache-control'], /private|no-store/);
   assert.equal((await user.request('/status')).headers['cache-control'], 'no-store');
 });
 
-// The same inside the database, for the day that a WHERE clause is forgotten.
+// Isolation inside the database, in case a WHERE clause is ever missing.
 
 const dsn = process.env.BOOKY_TEST_DSN;
 const skip = dsn ? false : 'BOOKY_TEST_DSN is not set';
-const tables = (await sql(`SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'booky'::regnamespace`)).filter(
-  (name) => name !== 'schema_migrations');
+const tables = await sql(`SELECT relname FROM pg_class WHERE relkind IN ('r', 'p')
+  AND relnamespace = 'booky'::regnamespace AND relname <> 'schema_migrations'`);
 const asWorker = (work) => withSession(work, dsn);
 
-test('every table that holds data of users has row-level security', async () => {
+test('every table with user data has row-level security', async () => {
   const rows = await sql(
-    `SELECT relname FROM pg_class c WHERE relnamespace = 'booky'::regnamespace AND relkind IN ('r', 'p') AND NOT relrowsecurity` +
-      ` AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attname = 'user_id')`);
+    `SELECT relname FROM pg_class c WHERE relnamespace = 'booky'::regnamespace AND relkind IN ('r', 'p')` +
+      ` AND NOT relrowsecurity AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attname = 'user_id')`);
   assert.deepEqual(rows, []);
 });
 
-test('the role of the workers can do no more than it must', { skip }, async () => {
+test('the role of the workers has no more rights than it needs', { skip }, async () => {
   await asWorker(async (session) => {
-    assert.deepEqual(await session.query('SELECT rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb FROM pg_roles WHERE rolname = current_user'), ['f']);
-    assert.deepEqual(await session.query(`SELECT count(*) FROM pg_class WHERE relnamespace = 'booky'::regnamespace AND pg_has_role(relowner, 'MEMBER')`), ['0']);
-    for (const statement of ['CREATE TABLE booky.x (a int)', 'DROP TABLE booky.entities', 'TRUNCATE booky.entities', 'SELECT * FROM booky.books',
+    assert.deepEqual(
+      await session.query(
+      'SELECT rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb FROM pg_roles WHERE rolname = current_user'),
+      ['f']);
+    assert.deepEqual(
+      await session.query(
+      `SELECT count(*) FROM pg_class WHERE relnamespace = 'booky'::regnamespace AND pg_has_role(relowner, 'MEMBER')`),
+      ['0']);
+    for (const statement of ['CREATE TABLE booky.x (a int)', 'DROP TABLE booky.entities', 'TRUNCATE booky.entities',
+      'SELECT * FROM booky.books',
       'ALTER TABLE booky.entities DISABLE ROW LEVEL SECURITY'])
       await assert.rejects(session.query(statement), /permission denied|must be owner/, statement);
   });
 });
 
-test('without a user nothing is visible; as somebody, only what is theirs', { skip }, async () => {
+test("a session without a user sees nothing, and a user's session only that user's rows", { skip }, async () => {
   const { user } = await owner();
   const other = new User();
   await other.apply(book('b1', { title: 'Theirs' }));
   const visible = ['clocks', 'entities', 'ledger', 'conflicts'];
   await asWorker(async (session) => {
-    const granted = await session.query(`SELECT name FROM unnest(ARRAY[${tables.map(literal)}]) AS name WHERE has_table_privilege('booky.' || name, 'SELECT')`);
+    const granted = await session.query(`SELECT name FROM unnest(ARRAY[${tables.map(literal)}]) AS name
+      WHERE has_table_privilege('booky.' || name, 'SELECT')`);
     for (const name of visible) assert.ok(granted.includes(name));
     const owners = (table) => session.query(`SELECT DISTINCT user_id FROM booky.${table}`);
-    const withUser = await sql(`SELECT relname FROM pg_class c JOIN pg_attribute ON attrelid = c.oid AND attname = 'user_id' WHERE relnamespace = 'booky'::regnamespace AND relkind = 'r'`);
+    const withUser = await sql(`SELECT relname FROM pg_class c
+      JOIN pg_attribute ON attrelid = c.oid AND attname = 'user_id'
+      WHERE relnamespace = 'booky'::regnamespace AND relkind = 'r'`);
     for (const table of granted.filter((name) => withUser.includes(name))) {
       await session.query(`RESET booky.user_id`);
       assert.deepEqual(await owners(table), [], `${table} without a user`);
@@ -123,21 +136,25 @@ test('without a user nothing is visible; as somebody, only what is theirs', { sk
   });
 });
 
-test("one user's session can neither change nor make another's rows", { skip }, async () => {
+test("a session of one user can neither change nor create another user's rows", { skip }, async () => {
   const [{ user }, other] = [await owner(), new User()];
   await asWorker(async (session) => {
     await session.query(`SET booky.user_id = ${literal(other.id)}`);
-    const mine = literal(user.id);
+    const victim = literal(user.id);
+    const countOf = (statement) => session.query(`WITH x AS (${statement} RETURNING 1) SELECT count(*) FROM x`);
     for (const table of ['clocks', 'entities', 'ledger', 'conflicts']) {
-      assert.deepEqual(await session.query(`WITH x AS (DELETE FROM booky.${table} WHERE user_id = ${mine} RETURNING 1) SELECT count(*) FROM x`), ['0']);
-      assert.deepEqual(await session.query(`WITH x AS (UPDATE booky.${table} SET user_id = ${literal(other.id)} WHERE user_id = ${mine} RETURNING 1) SELECT count(*) FROM x`), ['0']);
+      assert.deepEqual(await countOf(`DELETE FROM booky.${table} WHERE user_id = ${victim}`), ['0']);
+      const take = `UPDATE booky.${table} SET user_id = ${literal(other.id)} WHERE user_id = ${victim}`;
+      assert.deepEqual(await countOf(take), ['0']);
     }
-    await assert.rejects(session.query(`INSERT INTO booky.clocks (user_id, clock, started) VALUES (${literal(`${user.id}-new`)}, 1, 1)`), /row-level security/);
+    await assert.rejects(
+      session.query(`INSERT INTO booky.clocks (user_id, clock, started) VALUES (${literal(`${user.id}-new`)}, 1, 1)`),
+      /row-level security/);
   });
   assert.equal((await user.pull()).changes.length, 4);
 });
 
-test('a connection that has served one user shows nothing to the next', async () => {
+test('a connection that has served one user reveals nothing to the next', async () => {
   const users = Array.from({ length: 12 }, () => new User());
   await Promise.all(users.map((user) => user.apply(book('b1', { title: user.id }))));
   for (let round = 0; round < 3; round++)

@@ -1,13 +1,13 @@
-// What the tests of the HTTP interface share: requests over TLS, tokens, users, operations, psql.
+// Shared by the HTTP tests: requests over TLS, tokens, users, operations, psql.
 //
-// The stack under test is given by the environment:
+// The environment names the stack under test:
 //   BOOKY_URL             https://HOST:PORT/api
 //   BOOKY_TEST_CA         PEM of the certificate
-//   BOOKY_TEST_KEY        the HS256 key file; its name without .hmac is the kid
+//   BOOKY_TEST_KEY        the HS256 key file; its name without .hmac is the key id
 //   BOOKY_TEST_ADMIN_DSN  libpq connection string of the database's superuser
-//   BOOKY_TEST_DSN        the same of the workers' role
-//   BOOKY_TEST_STATE      optional: the folder of the stack; private/KID.pem there are private keys of keys.d/KID.pem
-// Every test has users of its own with random names, so tests and runs do not disturb each other.
+//   BOOKY_TEST_DSN        libpq connection string of the workers' role
+//   BOOKY_TEST_STATE      optional: the folder of the stack; private/KID.pem holds the private key of keys.d/KID.pem
+// Every test creates its own users with random names, so tests and runs do not disturb each other.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHmac, createPrivateKey, randomBytes, randomUUID, sign } from 'node:crypto';
@@ -27,8 +27,8 @@ export const state = process.env.BOOKY_TEST_STATE;
 
 const agent = new https.Agent({ ca, keepAlive: true, maxSockets: 16 });
 
-// Resolves to { status, headers, raw, bytes, text, json }; `raw` lists header names and values as received, `text` is
-// the body after gzip was undone, `json` undefined when it is none.
+// Resolves to { status, headers, raw, bytes, text, json }. `raw` lists header names and values as received, `text` is
+// the decompressed body, and `json` is undefined when the body is not JSON.
 export function request(target, { method = 'GET', headers = {}, body, token } = {}) {
   if (token) headers = { authorization: `Bearer ${token}`, ...headers };
   return new Promise((resolve, reject) => {
@@ -53,9 +53,11 @@ export function request(target, { method = 'GET', headers = {}, body, token } = 
   });
 }
 
-const leaks = /\b(select|insert|update \w+ set|clocks|pg_|postgres|sqlstate|relation|libpq|jansson)\b|\/(tmp|usr|var|etc|home)\/|\.c:\d|\n/i;
+// Words and paths of the implementation that no message may contain.
+const internals = [/\b(select|insert|update \w+ set|clocks|pg_|postgres|sqlstate|relation|libpq|jansson)\b/i,
+  /\/(tmp|usr|var|etc|home)\/|\.c:\d|\n/i];
 
-// The one error shape; nothing of the inside shows. Returns the reply's body.
+// Checks that the reply has the shape of every error and reveals no internals. Returns the reply's body.
 export function checkError(reply, status, error) {
   assert.equal(reply.status, status, reply.text);
   assert.match(reply.headers['content-type'] ?? '', /^application\/json/);
@@ -63,11 +65,12 @@ export function checkError(reply, status, error) {
   assert.equal(reply.json?.success, false, reply.text);
   assert.equal(reply.json.error, error, reply.text);
   assert.ok(reply.json.message.length > 0);
-  assert.doesNotMatch(reply.json.message, leaks);
+  for (const pattern of internals) assert.doesNotMatch(reply.json.message, pattern);
   const ids = reply.raw.filter((_, i) => i % 2 === 1 && /^x-request-id$/i.test(reply.raw[i - 1]));
   assert.deepEqual(ids, [reply.json.requestId], 'one X-Request-Id, the same as in the body');
+  const more = status === 410 ? ['reason', 'until', 'erasedAt'] : [];
   for (const name of Object.keys(reply.json))
-    assert.ok(['success', 'error', 'message', 'details', 'requestId'].includes(name), `unknown member ${name}`);
+    assert.ok(['success', 'error', 'message', 'details', 'requestId', ...more].includes(name), `unknown: ${name}`);
   return reply.json;
 }
 
@@ -77,7 +80,8 @@ const keyFile = process.env.BOOKY_TEST_KEY;
 export const kid = path.basename(keyFile, '.hmac');
 export const secret = readFileSync(keyFile, 'latin1').replace(/\n$/, '');
 
-const encode = (value) => Buffer.from(typeof value === 'string' || Buffer.isBuffer(value) ? value : JSON.stringify(value)).toString('base64url');
+const encode = (value) => Buffer.from(typeof value === 'string' || Buffer.isBuffer(value) ? value
+  : JSON.stringify(value)).toString('base64url');
 
 export const signers = {
   HS256: (text, key) => createHmac('sha256', Buffer.from(key, 'latin1')).update(text).digest(),
@@ -89,7 +93,8 @@ export const signers = {
 
 export const seconds = (offset = 0) => Math.floor(Date.now() / 1000) + offset;
 
-// Mints a token. A claim or header that is given as undefined is left out; text or bytes in place of either is taken as it is.
+// Mints a token. A claim or header member that is undefined is left out. Text or bytes in place of either object are
+// used unchanged.
 export function mint(claims, { alg = 'HS256', key = secret, header = {}, signer = signers[alg] } = {}) {
   const raw = (value) => typeof value === 'string' || Buffer.isBuffer(value);
   const head = raw(header) ? header : { alg, typ: 'JWT', kid, ...header };
@@ -97,21 +102,24 @@ export function mint(claims, { alg = 'HS256', key = secret, header = {}, signer 
   return `${signed}.${signer(Buffer.from(signed), key).toString('base64url')}`;
 }
 
-// Time. Operations are placed relative to one instant, so that the order of their timestamps is known.
+// Time. Timestamps of operations are relative to one instant, so that their order is known.
 
 const start = Date.now();
 export const ago = (minutes) => new Date(start - minutes * 60_000).toISOString();
 export const ms = (instant) => new Date(instant).getTime();
+
 // Operations
 
-// op('create', 'book', 'b1', { title: 'T' }, { timestamp }): a member given as undefined is left out when it is sent.
-// Without a timestamp edits are ten minutes old and deletions five.
+// op('create', 'book', 'b1', { title: 'T' }, { timestamp }): a member that is undefined is not sent. Without a
+// timestamp edits are ten minutes old and deletions five.
 export const op = (type, entity, entityId, data, more = {}) => ({
   id: randomUUID(), type, entity, entityId, data, timestamp: ago(10), ...more,
 });
-export const book = (entityId, data = {}, more) => op('create', 'book', entityId, { title: `Book ${entityId}`, ...data }, more);
+export const book = (entityId, data = {}, more) =>
+  op('create', 'book', entityId, { title: `Book ${entityId}`, ...data }, more);
 export const patch = (entityId, data, more) => op('update', 'book', entityId, data, more);
-export const gone = (entity, entityId, more) => op('delete', entity, entityId, undefined, { timestamp: ago(5), ...more });
+export const gone = (entity, entityId, more) =>
+  op('delete', entity, entityId, undefined, { timestamp: ago(5), ...more });
 
 // Users
 
@@ -125,7 +133,7 @@ export class User {
     return request(`/api/sync${target}`, { token: this.token, ...options });
   }
 
-  // Sends operations and resolves to the whole reply; `body` may be text, to say what JavaScript cannot.
+  // Sends operations and resolves to the whole reply. `body` may be text, for JSON that JavaScript cannot express.
   post(body, options = {}) {
     const text = typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
     return this.request('/operations', {
@@ -133,7 +141,7 @@ export class User {
     });
   }
 
-  // Sends operations, which must be answered with 200; resolves to the reply's body.
+  // Sends operations and expects a 200; resolves to the reply's body.
   async send(operations, envelope = {}) {
     const reply = await this.post({ operations, ...envelope });
     assert.equal(reply.status, 200, reply.text);
@@ -156,8 +164,8 @@ export class User {
     return this.request(`/changes?${query}`, options);
   }
 
-  // Everything after `query`: { cursor, changes }.
-  pull(query = 'since=1970-01-01T00:00:00Z') {
+  // Resolves to the body of GET /changes: { cursor, changes, ... }. Without a query, what a new device pulls.
+  pull(query = 'since=1970-01-01T00:00:00Z&initial=true') {
     return this.get(`/changes?${query}`);
   }
 
@@ -179,15 +187,19 @@ export function content(data) {
   return rest;
 }
 
+// Id → title of the entities of a pull.
+export const titles = ({ changes }) => Object.fromEntries(changes.map(({ data }) => [data.id, data.title]));
+
 // psql
 
 export const literal = (text) => `'${text.replaceAll("'", "''")}'`;
 
-// One session of psql: statements go in by query(), which resolves to the rows as text.
+// A psql session. query() runs a statement and resolves to the rows as text.
 export class Session {
   constructor(dsn = process.env.BOOKY_TEST_ADMIN_DSN) {
-    this.psql = spawn('psql', ['-XqAt', dsn], { stdio: 'pipe', env: { ...process.env, PGOPTIONS: '-c search_path=booky -c client_min_messages=warning' } });
-    this.psql.stdin.on('error', () => {}); // when psql has ended, the next query says so
+    this.psql = spawn('psql', ['-XqAt', dsn],
+      { stdio: 'pipe', env: { ...process.env, PGOPTIONS: '-c search_path=booky -c client_min_messages=warning' } });
+    this.psql.stdin.on('error', () => {}); // if psql has ended, the next query reports it
     this.out = '';
     this.failed = '';
     this.psql.stdout.on('data', (text) => (this.out += text) && this.notify?.());
@@ -197,7 +209,7 @@ export class Session {
   }
 
   async query(sql) {
-    const mark = `mark-${randomUUID()}\n`; // on both streams, so that what an error says is complete
+    const mark = `mark-${randomUUID()}\n`; // printed on both streams, so that an error message is complete
     this.psql.stdin.write(`${sql};\n\\echo ${mark}\\warn ${mark}`);
     while (!this.ended && !(this.out.includes(mark) && this.failed.includes(mark)))
       await new Promise((resolve) => (this.notify = resolve));
@@ -218,7 +230,7 @@ export class Session {
   }
 }
 
-// Runs `work` with a session of its own, which is ended whatever happens.
+// Runs `work` with a new session, which ends whatever happens.
 export async function withSession(work, dsn) {
   const session = new Session(dsn);
   try {
@@ -230,19 +242,33 @@ export async function withSession(work, dsn) {
 
 export const sql = (text) => withSession((session) => session.query(text));
 
-// Holds the user's commit clock as a slow write transaction would, with the statement that the server uses. Resolves to
-// the stamp; the transaction ends with the session's COMMIT or ROLLBACK.
+// As `booky-sync purge` does: the deletions of the user up to that time may be forgotten.
+export const forget = (user, minutes) => sql(`INSERT INTO clocks (user_id, clock, started, horizon)
+  VALUES (${literal(user.id)}, 1, 1, ${ms(ago(minutes))})
+  ON CONFLICT (user_id) DO UPDATE SET horizon = excluded.horizon`);
+
+// The number of rows for an operation id in the user's ledger.
+export const ledgerRows = async (user, id) => Number((await sql(
+  `SELECT count(*) FROM ledger WHERE user_id = ${literal(user.id)} AND operation_id = ${literal(id)}`))[0]);
+
+// Locks the user's commit clock as a slow write transaction would, with the server's own statements for a cluster, as
+// every database takes them. Resolves to the stamp; the transaction ends with the session's COMMIT or ROLLBACK.
 export async function holdClock(session, user) {
-  const now = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
+  const next = 'greatest(clock + 1, floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint)';
   await session.query('BEGIN');
-  const rows = await session.query(
-    `INSERT INTO clocks AS c (user_id, clock, started) SELECT ${literal(user.id)}, t, t FROM (SELECT ${now} AS t) AS now` +
-      ` ON CONFLICT (user_id) DO UPDATE SET clock = greatest(c.clock + 1, ${now}) RETURNING clock`);
+  await session.query(`INSERT INTO clocks AS c (user_id, clock, started)
+    VALUES (${literal(user.id)}, 0, 9223372036854775807) ON CONFLICT (user_id) DO UPDATE SET clock = c.clock`);
+  const rows = await session.query(`UPDATE clocks SET clock = ${next}, started = least(started, ${next})
+    WHERE user_id = ${literal(user.id)} RETURNING clock`);
   return Number(rows[0]);
 }
 
-// The process ids of the server's sessions that wait for `session`.
+// The process ids of the database sessions that wait for a lock of `session`. Those of a cluster wait on a shard.
 export async function waiters(session) {
   const [pid] = await session.query('SELECT pg_backend_pid()');
-  return sql(`SELECT pid FROM pg_stat_activity WHERE ${pid} = ANY (pg_blocking_pids(pid))`);
+  if (process.env.BOOKY_DATABASE_DISTRIBUTED !== 'citus')
+    return sql(`SELECT pid FROM pg_stat_activity WHERE ${pid} = ANY (pg_blocking_pids(pid))`);
+  const sessions = 'citus_stat_activity s WHERE NOT s.is_worker_query';
+  return sql(`SELECT pid FROM ${sessions} AND global_pid IN (SELECT waiting_gpid FROM citus_lock_waits
+    WHERE blocking_gpid IN (SELECT global_pid FROM ${sessions} AND pid = ${pid}))`);
 }

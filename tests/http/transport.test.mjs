@@ -1,4 +1,4 @@
-// What lies between client and application: nginx's own refusals, compression, HTTP/2, bodies in pieces.
+// The transport between client and application: nginx's own refusals, compression, HTTP/2, chunked bodies.
 import assert from 'node:assert/strict';
 import http2 from 'node:http2';
 import test from 'node:test';
@@ -7,7 +7,7 @@ import { User, book, ca, checkError, op, origin, request } from './lib.mjs';
 
 const { hostname, port } = new URL(origin);
 
-// Sends bytes as they are over TLS and resolves to { status, top, json } of the reply.
+// Sends bytes unchanged over TLS and resolves to { status, top, json } of the reply; `top` is its header.
 async function raw(bytes) {
   const socket = tls.connect({ host: hostname, port, ca });
   socket.write(bytes);
@@ -16,13 +16,14 @@ async function raw(bytes) {
     text += chunk;
     const end = text.indexOf('\r\n\r\n') + 4;
     const length = Number(text.match(/^content-length: (\d+)/im)?.[1]);
-    if (end > 3 && text.length >= end + length) break; // nginx waits a while for the body that it has refused
+    if (end > 3 && text.length >= end + length) break; // nginx keeps waiting for the body that it has refused
   }
   const [top, body] = text.split('\r\n\r\n');
   return { status: Number(top.split(' ')[1]), top, json: JSON.parse(body) };
 }
 
-// Asks over HTTP/2; resolves to { status, headers, json }. A body that is null is announced and never sent.
+// Sends a request over HTTP/2 and resolves to { status, headers, json }. A body that is null is announced but never
+// sent.
 function ask(client, headers, body) {
   return new Promise((resolve, reject) => {
     const stream = client.request(headers);
@@ -50,18 +51,21 @@ async function withHttp2(work) {
 
 const refused = {
   'a path outside of the API': [404, 'NOT_FOUND', 'GET /api/elsewhere HTTP/1.1', ''],
-  'a path that only begins like ours': [404, 'NOT_FOUND', 'GET /api/synchronize HTTP/1.1', ''],
+  'a path with the prefix of ours': [404, 'NOT_FOUND', 'GET /api/synchronize HTTP/1.1', ''],
   'a request line that cannot be read': [400, 'VALIDATION_ERROR', 'GET /api/sync/status HTTP/x.y', ''],
   'a path with broken percent-encoding': [400, 'VALIDATION_ERROR', 'GET /api/sync/%zz HTTP/1.1', ''],
   'a path that leaves the root': [400, 'VALIDATION_ERROR', 'GET /../../etc/passwd HTTP/1.1', ''],
-  'two lengths': [400, 'VALIDATION_ERROR', 'POST /api/sync/operations HTTP/1.1', 'Content-Length: 2\r\nContent-Length: 3\r\n'],
-  'a body over what nginx reads': [413, 'PAYLOAD_TOO_LARGE', 'POST /api/sync/operations HTTP/1.1', 'Content-Length: 99999999\r\n'],
+  'two lengths': [400, 'VALIDATION_ERROR', 'POST /api/sync/operations HTTP/1.1',
+    'Content-Length: 2\r\nContent-Length: 3\r\n'],
+  "a body over nginx's limit": [413, 'PAYLOAD_TOO_LARGE', 'POST /api/sync/operations HTTP/1.1',
+    'Content-Length: 99999999\r\n'],
   'a path that is too long': [414, 'VALIDATION_ERROR', `GET /api/sync/${'x'.repeat(20_000)} HTTP/1.1`, ''],
-  'a header that is too long': [431, 'VALIDATION_ERROR', 'GET /api/sync/status HTTP/1.1', `X-Long: ${'x'.repeat(20_000)}\r\n`],
+  'a header that is too long': [431, 'VALIDATION_ERROR', 'GET /api/sync/status HTTP/1.1',
+    `X-Long: ${'x'.repeat(20_000)}\r\n`],
 };
 
 for (const [name, [status, error, line, headers]] of Object.entries(refused))
-  test(`${status}: ${name}`, async () => {
+  test(`nginx refuses a request with ${status}: ${name}`, async () => {
     const reply = await raw(`${line}\r\nHost: localhost\r\nConnection: close\r\n${headers}\r\n`);
     assert.equal(reply.status, status, reply.top);
     assert.match(reply.top, /^content-type: application\/json/im);
@@ -70,18 +74,20 @@ for (const [name, [status, error, line, headers]] of Object.entries(refused))
     assert.equal(reply.top.match(/^x-request-id: (.*)$/im)?.[1].trim(), reply.json.requestId);
   });
 
-test('both base paths answer the same', async () => {
+test('both base paths give the same replies', async () => {
   const user = new User();
-  const write = await request('/sync/operations', { method: 'POST', token: user.token, body: JSON.stringify({ operations: [book('b1')] }) });
+  const write = await request('/sync/operations',
+    { method: 'POST', token: user.token, body: JSON.stringify({ operations: [book('b1')] }) });
   assert.equal(write.status, 200, write.text);
   for (const path of ['/changes?since=0', '/status']) {
-    const replies = await Promise.all(['/api/sync', '/sync'].map((base) => request(base + path, { token: user.token })));
+    const replies = await Promise.all(
+      ['/api/sync', '/sync'].map((base) => request(base + path, { token: user.token })));
     assert.deepEqual(replies.map((reply) => reply.status), [200, 200]);
     assert.equal(replies[0].text, replies[1].text);
   }
 });
 
-test('a reply is compressed when the client asks for it, and is the same then', async () => {
+test('a reply is compressed when the client asks for it and has the same content', async () => {
   const user = new User();
   await user.send(Array.from({ length: 50 }, (_, i) => book(`b${i}`)));
   const plain = await user.changes();
@@ -93,7 +99,7 @@ test('a reply is compressed when the client asks for it, and is the same then', 
   assert.ok(zipped.bytes.length < plain.bytes.length / 2);
 });
 
-test('a body that comes in pieces, without a length, is read whole', async () => {
+test('a chunked body without a length is read completely', async () => {
   const user = new User();
   const body = JSON.stringify({ operations: [op('create', 'book', 'b1', { title: 'T', notes: 'x'.repeat(300_000) })] });
   const reply = await user.post(body, { headers: { 'transfer-encoding': 'chunked' } });
@@ -101,7 +107,7 @@ test('a body that comes in pieces, without a length, is read whole', async () =>
   assert.equal((await user.read('book', 'b1')).notes.length, 300_000);
 });
 
-test('HTTP/2: several requests over one connection, in flight at once', async () => {
+test('simultaneous requests over one HTTP/2 connection are all served', async () => {
   const user = new User();
   const authorization = `Bearer ${user.token}`;
   await withHttp2(async (client) => {
@@ -114,7 +120,7 @@ test('HTTP/2: several requests over one connection, in flight at once', async ()
   });
 });
 
-test('HTTP/2: what is refused has the same shape, whoever refuses it', async () => {
+test('refusals over HTTP/2 have the shape of every error, from nginx and from the application', async () => {
   const post = { ':method': 'POST', ':path': '/api/sync/operations' };
   await withHttp2(async (client) => {
     const replies = [
@@ -131,7 +137,7 @@ test('HTTP/2: what is refused has the same shape, whoever refuses it', async () 
   });
 });
 
-test('many connections at once are all served', async () => {
+test('simultaneous connections are all served', async () => {
   const users = Array.from({ length: 40 }, () => new User());
   const replies = await Promise.all(users.map((user) => user.post({ operations: [book('b1')] })));
   assert.deepEqual([...new Set(replies.map((reply) => reply.status))], [200]);

@@ -1,4 +1,4 @@
-// What real clients and real libraries send, line by line.
+// Data and habits of real clients and libraries.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -9,30 +9,34 @@ import { Owner, checkOk, encode, members, syntheticBooks } from './owner.mjs';
 
 // Envelopes
 
-// What clients keep in their own queue and send along.
+// Members that clients keep in their own queue and send along.
 const baggage = {
-  synced: { synced: false }, 'synced already': { synced: true }, retryCount: { retryCount: 3 }, 'retryCount as text': { retryCount: '3' },
+  synced: { synced: false }, 'synced already': { synced: true }, retryCount: { retryCount: 3 },
+  'retryCount as text': { retryCount: '3' },
   priority: { priority: 'high' }, lastError: { lastError: { code: 'NETWORK', stack: 'Error: …\n  at sync' } },
   'lastError null': { lastError: null },
   'conflictResolution merge': { conflictResolution: 'merge' }, 'conflictResolution null': { conflictResolution: null },
-  'conflictResolution local': { conflictResolution: 'local' }, 'conflictResolution server': { conflictResolution: 'server' },
-  'needsSync and localOnly': { needsSync: true, localOnly: false }, 'a user': { userId: 'somebody else' },
-  'all of it': {
-    synced: false, retryCount: 0, priority: 1, lastError: '', conflictResolution: 'merge', attempts: [], createdAt: 0, version: 2,
+  'conflictResolution local': { conflictResolution: 'local' },
+  'conflictResolution server': { conflictResolution: 'server' },
+  'needsSync and localOnly': { needsSync: true, localOnly: false }, 'a user id': { userId: 'somebody else' },
+  'all of them': {
+    synced: false, retryCount: 0, priority: 1, lastError: '', conflictResolution: 'merge', attempts: [], createdAt: 0,
+    version: 2,
   },
 };
 
 for (const [name, more] of Object.entries(baggage))
-  test(`an operation with ${name} is processed and parked as without`, async () => {
+  test(`an operation is processed and parked despite further members: ${name}`, async () => {
     const owner = new Owner();
-    const { status, ...rest } = await owner.apply(book('b1', {}, more), { clientVersion: '2.1', userId: 'somebody else', retryCount: 2 });
+    const { status, ...rest } = await owner.apply(book('b1', {}, more),
+      { clientVersion: '2.1', userId: 'somebody else', retryCount: 2 });
     assert.equal(status, 'success', JSON.stringify(rest));
     await owner.parked(book('b2', {}, more));
     assert.equal((await owner.applyPending()).failed, 0);
     assert.deepEqual(await owner.contents(), { 'book b1': { title: 'Book b1' }, 'book b2': { title: 'Book b2' } });
   });
 
-test('what a client counts up between retries makes no other operation of it', async () => {
+test('a retry with a changed retry counter is the same operation', async () => {
   const user = new User();
   const operation = book('b1');
   await user.apply({ ...operation, retryCount: 0, synced: false });
@@ -51,42 +55,49 @@ const books = {
   'a languageCode that is a path': { languageCode: 'languages/eng' },
   'lccn as an array': { externalIds: { lccn: ['2001016794', '92000001'], isbn10: '0', openLibrary: null } },
   'a description of 20 kB': { description },
-  'numbers as they are': { averageRating: 4.1, pageCount: 0, seriesVolume: 1.5, x: [1e21, 5e-324, -0.1, 9007199254740991] },
+  'numbers at the limits of a double': { averageRating: 4.1, pageCount: 0, seriesVolume: 1.5,
+    x: [1e21, 5e-324, -0.1, 9007199254740991] },
   'members of every type null': {
-    subtitle: null, isbn13: null, pageCount: null, isEbook: null, authors: null, externalIds: null, format: null, addedAt: null,
+    subtitle: null, isbn13: null, pageCount: null, isEbook: null, authors: null, externalIds: null, format: null,
+    addedAt: null,
   },
   'empty lists and objects': { authors: [], tags: [], externalIds: {}, dimensions: {}, listPrice: {} },
-  'instants of every form': { addedAt: '2024-01-15T10:30:00+02:00', notesUpdatedAt: 1705314600000, lastSyncedAt: '2024-01-15T10:30:00.123456Z' },
-  'authors as objects and texts': { authors: ['A', { name: 'B', key: '/authors/OL1A' }], authorDetails: [{ id: null }] },
-  'members that nobody knows': { ratings: { count: 3, histogram: [0, 0, 1, 1, 1] }, _id: 'x', $ref: 1, 'a.b/c~d': {}, '': 0, __proto_: null },
+  'instants of every form': { addedAt: '2024-01-15T10:30:00+02:00', notesUpdatedAt: 1705314600000,
+    lastSyncedAt: '2024-01-15T10:30:00.123456Z' },
+  'authors as objects and texts': { authors: ['A', { name: 'B', key: '/authors/OL1A' }],
+    authorDetails: [{ id: null }] },
+  'unknown members': { ratings: { count: 3, histogram: [0, 0, 1, 1, 1] }, _id: 'x', $ref: 1, 'a.b/c~d': {}, '': 0,
+    __proto_: null },
   'flags of the client': { needsSync: true, localOnly: true, synced: false },
-  'texts with everything': { notes: '\u0001\u007f\u2028"\\/\t\r\n\ufeff' },
+  'control characters and escapes': { notes: '\u0001\u007f\u2028"\\/\t\r\n\ufeff' },
 };
 
 for (const [name, data] of Object.entries(books))
-  test(`a book with ${name} comes back as it was sent, whichever way it came`, async () => {
+  test(`a book comes back unchanged from every endpoint that stores it: ${name}`, async () => {
     const owner = new Owner();
     const sent = { title: 'T', ...data };
     assert.equal((await owner.apply({ ...book('b1'), data: { id: 'b1', ...sent } })).status, 'success');
     await owner.parked({ ...book('b2'), data: sent });
     await owner.applyPending();
     await owner.replace({ mode: 'merge', books: [{ id: 'b3', ...sent }] });
-    for (const one of Object.values(await owner.library())) assert.equal(JSON.stringify(content(one)), JSON.stringify(sent));
+    for (const one of Object.values(await owner.library()))
+      assert.equal(JSON.stringify(content(one)), JSON.stringify(sent));
     await owner.replace({ books: ['b1', 'b2', 'b4'].map((id) => ({ id, ...sent })) });
     const library = await owner.library();
     assert.deepEqual(Object.keys(library).sort(), ['book b1', 'book b2', 'book b4']);
     for (const one of Object.values(library)) assert.equal(JSON.stringify(content(one)), JSON.stringify(sent));
   });
 
-test('a tag without colour is a tag', async () => {
+test('a tag without a colour is accepted', async () => {
   const owner = new Owner();
-  const { results } = await owner.send([op('create', 'tag', 't1', { name: 'Sea' }), op('create', 'tag', 't2', { name: 'Sky', color: null })]);
+  const { results } = await owner.send(
+    [op('create', 'tag', 't1', { name: 'Sea' }), op('create', 'tag', 't2', { name: 'Sky', color: null })]);
   assert.deepEqual(results.map(({ status }) => status), ['success', 'success']);
   await owner.replace({ tags: [{ id: 't3', name: 'Sun' }] });
   assert.deepEqual(await owner.contents(), { 'tag t3': { name: 'Sun' } });
 });
 
-test('ids like import_123 are the same for many users, and operation ids too', async () => {
+test('several users can have the same entity ids and operation ids', async () => {
   const owners = [new Owner(), new Owner(), new Owner()];
   const operation = (owner) => book('import_123', { title: owner.id }, { id: 'op-1' });
   const results = await Promise.all(owners.map((owner) => owner.apply(operation(owner))));
@@ -97,17 +108,18 @@ test('ids like import_123 are the same for many users, and operation ids too', a
     [{ 'book import_123': { title: 'changed' } }, {}, { 'book import_123': { title: owners[2].id } }]);
 });
 
-test('a user in the body is not the user', async () => {
+test('a user id in the body does not change whose data is written', async () => {
   const [owner, other] = [new Owner(), new Owner()];
   await owner.send([book('b1', { userId: other.id }, { userId: other.id })], { userId: other.id });
   await owner.replace({ userId: other.id, tags: [{ id: 't1', name: 'T', userId: other.id }] });
   assert.deepEqual(await other.contents(), {});
-  assert.deepEqual(await owner.contents(), { 'book b1': { title: 'Book b1', userId: other.id }, 'tag t1': { name: 'T', userId: other.id } });
+  assert.deepEqual(await owner.contents(),
+    { 'book b1': { title: 'Book b1', userId: other.id }, 'tag t1': { name: 'T', userId: other.id } });
 });
 
 // Order
 
-test('an update that arrives before its create is kept until the rest comes', async () => {
+test('an update that arrives before its create is kept until the create arrives', async () => {
   for (const together of [true, false]) {
     const owner = new Owner();
     const later = { timestamp: ago(5) };
@@ -118,12 +130,13 @@ test('an update that arrives before its create is kept until the rest comes', as
     const results = together ? (await owner.send(operations)).results : [];
     if (!together) for (const one of operations) results.push(await owner.apply(one));
     assert.ok(results.every(({ status }) => status === 'success'));
-    assert.deepEqual(await owner.contents(), { 'book b1': { title: 'New', notes: 'n', genre: 'g' }, 'book b2': { title: 'Book b2', notes: 'n' } });
+    assert.deepEqual(await owner.contents(),
+      { 'book b1': { title: 'New', notes: 'n', genre: 'g' }, 'book b2': { title: 'Book b2', notes: 'n' } });
     assert.equal((await owner.status()).conflicts, 0);
   }
 });
 
-test('an update whose create never comes is shown to nobody but stands in the review list', async () => {
+test('an update whose create never arrives is not pulled but is in the review list', async () => {
   const owner = new Owner();
   assert.equal((await owner.apply(patch('b1', { notes: 'n' }))).incomplete, true);
   assert.deepEqual((await owner.pull()).changes, []);
@@ -131,16 +144,17 @@ test('an update whose create never comes is shown to nobody but stands in the re
   assert.deepEqual([conflict.reason, conflict.entityId, conflict.localData], ['incomplete', 'b1', { notes: 'n' }]);
 });
 
-test('the same batch posted fifteen times at once over several connections takes effect once', async () => {
+test('the same batch posted fifteen times simultaneously over several connections takes effect once', async () => {
   const owner = new Owner();
   const operations = Array.from({ length: 10 }, (_, n) => book(`b${n}`));
-  operations.push(op('create', 'readingLog', 'l1', { bookId: 'b1', status: 'read' }), gone('book', 'b9'), patch('b1', { title: 7 }));
+  operations.push(op('create', 'readingLog', 'l1', { bookId: 'b1', status: 'read' }), gone('book', 'b9'),
+    patch('b1', { title: 7 }));
   const replies = await Promise.all(Array.from({ length: 15 }, () => owner.send(operations)));
   for (let i = 0; i < operations.length - 1; i++) {
     const results = replies.map((reply) => reply.results[i]);
     assert.ok(results.every(({ status }) => status === 'success'));
     assert.equal(results.filter(({ duplicate }) => !duplicate).length, 1, `operation ${i} is processed once`);
-    assert.equal(new Set(results.map(({ updatedAt }) => updatedAt)).size, 1, 'and everybody is told the same version');
+    assert.equal(new Set(results.map(({ updatedAt }) => updatedAt)).size, 1, 'and every reply has the same version');
   }
   assert.ok(replies.every(({ results }) => results.at(-1).status === 'failed'));
   const { changes } = await owner.pull();
@@ -150,7 +164,8 @@ test('the same batch posted fifteen times at once over several connections takes
 });
 
 const statuses = ['want_to_read', 'currently_reading', 'dnf', 'currently_reading', 'read'];
-const logs = () => statuses.map((status, n) => op('create', 'readingLog', randomUUID(), { bookId: 'b1', status }, { timestamp: ago(20 - n) }));
+const logs = () => statuses.map(
+  (status, n) => op('create', 'readingLog', randomUUID(), { bookId: 'b1', status }, { timestamp: ago(20 - n) }));
 const orders = {
   'one after the other': async (owner, operations) => {
     for (const one of operations) await owner.apply(one);
@@ -167,7 +182,7 @@ const orders = {
 };
 
 for (const [name, send] of Object.entries(orders))
-  test(`a reading log with a new id at every change of status, sent ${name}: only the last lives`, async () => {
+  test(`only the last of several reading logs of one book stays, sent ${name}`, async () => {
     const owner = new Owner();
     const operations = logs();
     const { cursor } = await owner.pull();
@@ -184,7 +199,7 @@ for (const [name, send] of Object.entries(orders))
 
 // Size
 
-test('a first full sync of 11 MB is stored and comes back', async () => {
+test('a first full sync of 11 MB is stored and comes back unchanged', async () => {
   const owner = new Owner();
   const list = syntheticBooks(4000, 2600);
   const body = JSON.stringify({ books: list, collections: [], tags: [], readings: [], settings: {} });
@@ -197,9 +212,9 @@ test('a first full sync of 11 MB is stored and comes back', async () => {
   for (const one of list) assert.equal(JSON.stringify(content(library[one.id])), JSON.stringify(members(one)));
 });
 
-// Clients of the published document
+// Clients of the published specification
 
-test('status also tells lastSync as lastSyncTime', async () => {
+test('status repeats lastSync as lastSyncTime', async () => {
   const owner = new Owner();
   const empty = await owner.status();
   assert.deepEqual([empty.lastSync, empty.lastSyncTime], [null, null]);
@@ -212,16 +227,20 @@ test('the published requests get the published replies', async () => {
   const owner = new Owner();
   const post = (path, body) => owner.call('POST', path, body);
   const operation = {
-    id: 'op-123', type: 'create', entity: 'book', entityId: 'book-456', data: { title: 'T' }, timestamp: '2024-01-15T10:30:00Z',
+    id: 'op-123', type: 'create', entity: 'book', entityId: 'book-456', data: { title: 'T' },
+    timestamp: '2024-01-15T10:30:00Z',
   };
   const { results } = checkOk(await post('/operations', { operations: [operation] }));
   const { id, status, entity, entityId } = results[0];
-  assert.deepEqual({ id, status, entity, entityId }, { id: 'op-123', status: 'success', entity: 'book', entityId: 'book-456' });
+  assert.deepEqual({ id, status, entity, entityId },
+    { id: 'op-123', status: 'success', entity: 'book', entityId: 'book-456' });
 
-  const queued = checkOk(await post('/queue', { type: 'update', entity: 'book', entityId: 'book-456', data: { notes: 'n' } }), 201);
+  const queued = checkOk(
+    await post('/queue', { type: 'update', entity: 'book', entityId: 'book-456', data: { notes: 'n' } }), 201);
   assert.deepEqual(Object.keys(queued.operation), ['id', 'type', 'entity', 'entityId', 'timestamp', 'synced']);
   const pending = await owner.get('/pending');
-  assert.deepEqual(pending.operations.map((one) => [one.id, one.data, one.synced]), [[queued.operation.id, { notes: 'n' }, false]]);
+  assert.deepEqual(pending.operations.map((one) => [one.id, one.data, one.synced]),
+    [[queued.operation.id, { notes: 'n' }, false]]);
   assert.equal((await owner.status()).pendingOperations, 1);
 
   const since = '2024-01-15T10:00:00Z';
@@ -234,7 +253,7 @@ test('the published requests get the published replies', async () => {
   assert.deepEqual(cleared, { success: true, message: 'Cleared synced operations', cleared: 1 });
 });
 
-test('a client that polls with the lastSync of the status, or the updatedAt it saw last, sees each change once', async () => {
+test('a client that polls since lastSync, or since the last updatedAt, sees each change once', async () => {
   const owner = new Owner();
   await owner.apply(book('b1'));
   const { lastSync } = await owner.status();
@@ -244,7 +263,7 @@ test('a client that polls with the lastSync of the status, or the updatedAt it s
   assert.deepEqual((await owner.pull(`since=${changes.at(-1).data.updatedAt}`)).changes, []);
 });
 
-test('a client that asks since the epoch, in its own time zone or in milliseconds, gets everything', async () => {
+test('a pull since the epoch, in any time zone or in milliseconds, returns everything', async () => {
   const owner = new Owner();
   await owner.apply(book('b1'));
   const zoned = '1970-01-01T01:00:00+01:00';
@@ -252,7 +271,7 @@ test('a client that asks since the epoch, in its own time zone or in millisecond
     assert.equal((await owner.pull(`since=${since}`)).changes.length, 1, since);
 });
 
-// The published diagnostic commands, as they are printed.
+// The published diagnostic commands, verbatim.
 const published = {
   status: `curl -H "Authorization: Bearer <token>" \\
   https://api.booky.app/sync/status`,
@@ -272,7 +291,7 @@ const shell = async (owner, command, base) => {
 };
 
 for (const base of ['', '/api'])
-  test(`the published curl commands work as printed below ${base}/sync`, async () => {
+  test(`the published curl commands work below ${base}/sync`, async () => {
     const owner = new Owner();
     await owner.apply(book('b1'));
     const parked = await owner.parked(patch('b1', { notes: 'n' }));
@@ -286,14 +305,16 @@ for (const base of ['', '/api'])
     assert.deepEqual([refused.success, refused.error], [false, 'UNAUTHORIZED']);
   });
 
-test('both base paths are one and the same API', async () => {
+test('both base paths serve the same API', async () => {
   const owner = new Owner();
   const headers = { 'content-type': 'application/json' };
-  const call = (path, method, body) => request(`/sync${path}`, { method, token: owner.token, headers, body: encode(body) });
+  const call = (path, method, body) => request(`/sync${path}`,
+    { method, token: owner.token, headers, body: encode(body) });
   checkOk(await call('/operations', 'POST', { operations: [book('b1')] }));
   checkOk(await call('/queue', 'POST', book('b2')), 201);
   checkOk(await call('/pending/apply', 'POST'));
-  for (const path of ['/status', '/pending', '/changes?since=0', '/conflicts', '/snapshots', '/digest', '/export', '/config'])
+  for (const path of ['/status', '/pending', '/changes?since=0', '/conflicts', '/snapshots', '/digest', '/export',
+    '/config'])
     assert.equal((await call(path, 'GET')).status, 200, path);
   assert.equal(Object.keys(await owner.library()).length, 2);
   assert.equal((await request('/sync/status', { token: mint({ userId: owner.id, type: 'refresh' }) })).status, 401);

@@ -1,5 +1,6 @@
-/* Makes a disk full for PostgreSQL, without root: preloaded into its processes. While the file that FULL_DISK names exists,
- * nothing can be written to a file whose path contains the text in it: ENOSPC, as from a full file system. */
+/* Simulates a full disk for PostgreSQL without root: a library that is preloaded into its processes. While the file
+ * named by FULL_DISK exists, a write to a file whose path contains the text in it fails with ENOSPC, as on a full file
+ * system. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -25,14 +26,14 @@ static bool is_full(int fd)
     return strstr(path, text) != NULL;
 }
 
-/* PostgreSQL calls these by the names for large files, which on 64-bit systems are the same. */
-#define WRITER(name, types, arguments)                              \
-    ssize_t name types                                              \
-    {                                                               \
-        ssize_t(*real) types = (ssize_t(*) types)dlsym(RTLD_NEXT, #name); \
-        if (!is_full(fd)) return real arguments;                    \
-        errno = ENOSPC;                                             \
-        return -1;                                                  \
+/* PostgreSQL calls the large-file variants of these, which are the same functions on 64-bit systems. */
+#define WRITER(name, types, arguments)                                                                                 \
+    ssize_t name types                                                                                                 \
+    {                                                                                                                  \
+        ssize_t(*real) types = (ssize_t(*) types)dlsym(RTLD_NEXT, #name);                                              \
+        if (!is_full(fd)) return real arguments;                                                                       \
+        errno = ENOSPC;                                                                                                \
+        return -1;                                                                                                     \
     }
 WRITER(pwrite, (int fd, const void *bytes, size_t len, off_t at), (fd, bytes, len, at))
 WRITER(pwrite64, (int fd, const void *bytes, size_t len, off_t at), (fd, bytes, len, at))
@@ -40,11 +41,11 @@ WRITER(pwritev, (int fd, const struct iovec *parts, int count, off_t at), (fd, p
 WRITER(pwritev64, (int fd, const struct iovec *parts, int count, off_t at), (fd, parts, count, at))
 
 /* These return the error instead of setting errno. */
-#define ALLOCATOR(name)                                                                                  \
-    int name(int fd, off_t at, off_t len)                                                                \
-    {                                                                                                    \
-        int (*real)(int, off_t, off_t) = (int (*)(int, off_t, off_t))dlsym(RTLD_NEXT, #name);           \
-        return is_full(fd) ? ENOSPC : real(fd, at, len);                                                 \
+#define ALLOCATOR(name)                                                                                                \
+    int name(int fd, off_t at, off_t len)                                                                              \
+    {                                                                                                                  \
+        int (*real)(int, off_t, off_t) = (int (*)(int, off_t, off_t))dlsym(RTLD_NEXT, #name);                          \
+        return is_full(fd) ? ENOSPC : real(fd, at, len);                                                               \
     }
 ALLOCATOR(posix_fallocate)
 ALLOCATOR(posix_fallocate64)

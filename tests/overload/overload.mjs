@@ -1,15 +1,15 @@
-// What the tests of overload share: a PostgreSQL cluster of their own, which may be stopped, starved and filled up, and the
-// shipped nginx in front of a pool of their own. Environment: as tests/pool/pool.mjs, and
+// Shared by the tests of overload: a private PostgreSQL cluster that can be stopped, run out of connections or disk,
+// and the shipped nginx in front of a private pool. Environment: as for tests/pool/pool.mjs, and
 //   BOOKY_TEST_STATE   the folder of the stack, whose owner may run PostgreSQL
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { chownSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { checkError, sql, withSession } from '../http/lib.mjs';
 import { Site } from '../nginx/site/lib.mjs';
-import { Pool, book, mint, program, run, until } from '../pool/pool.mjs';
+import { Pool, book, childrenOf, mint, program, run, until } from '../pool/pool.mjs';
 
 const source = fileURLToPath(new URL('./full_disk.c', import.meta.url));
 
@@ -29,9 +29,12 @@ export class Cluster {
     const bin = `/usr/lib/postgresql/${Math.floor(version / 10000)}/bin`;
     execFileSync('cc', ['-shared', '-fPIC', '-O1', '-o', `${folder}/full_disk.so`, source, '-ldl'], { stdio: 'pipe' });
     chownSync(folder, owner.uid ?? process.getuid(), owner.gid ?? process.getgid());
-    const options = { ...owner, cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8' } };
-    execFileSync(`${bin}/initdb`, ['-D', `${folder}/data`, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'], options);
-    const settings = { listen_addresses: '', unix_socket_directories: folder, fsync: 'off', max_connections: 40, shared_buffers: '16MB', autovacuum: 'off' };
+    const options = { ...owner, cwd: folder, stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8' } };
+    execFileSync(`${bin}/initdb`, ['-D', `${folder}/data`, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8',
+      '--locale=C.UTF-8', '--no-sync'], options);
+    const settings = { listen_addresses: '', unix_socket_directories: folder, fsync: 'off', max_connections: 40,
+      shared_buffers: '16MB', autovacuum: 'off' };
     const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     options.env = { ...options.env, LD_PRELOAD: `${folder}/full_disk.so`, FULL_DISK: this.flag };
     this.log = '';
@@ -43,7 +46,8 @@ export class Cluster {
     this.dsn = `host=${folder} user=booky dbname=postgres`;
     await until(`PostgreSQL starts: ${this.log}`, () => this.sql('SELECT 1').catch(() => false));
     writeFileSync(`${folder}/migrate.conf`, `[database]\nadmin_dsn = ${this.admin}\n`);
-    await run(program, ['migrate', '--config', `${folder}/migrate.conf`], { env: { ...process.env, BOOKY_DATABASE_ADMIN_DSN: this.admin } });
+    await run(program, ['migrate', '--config', `${folder}/migrate.conf`],
+      { env: { ...process.env, BOOKY_DATABASE_ADMIN_DSN: this.admin } });
     await this.sql('CREATE ROLE booky LOGIN IN ROLE booky_worker');
   }
 
@@ -51,20 +55,13 @@ export class Cluster {
     return withSession((session) => session.query(text), this.admin);
   }
 
-  // Stops and continues every process of the cluster, as a machine that hangs.
+  // Sends a signal to every process of the cluster; SIGSTOP simulates a machine that hangs.
   signal(name) {
     const { pid } = this.postmaster;
-    const parents = readdirSync('/proc').filter((entry) => /^\d+$/.test(entry)).filter((entry) => {
-      try {
-        return Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${entry}/stat`, 'utf8'))[1]) === pid;
-      } catch {
-        return false;
-      }
-    });
-    for (const each of [pid, ...parents.map(Number)]) {
+    for (const each of [pid, ...childrenOf(pid)]) {
       try {
         process.kill(each, name);
-      } catch {} // it has ended meanwhile
+      } catch {} // it has ended
     }
   }
 
@@ -89,19 +86,21 @@ export class Cluster {
   }
 }
 
-// A pool on the cluster behind the shipped nginx; both end with the test `t`.
-export async function startStack(t, cluster, settings = {}, { rate } = {}) {
-  const pool = new Pool({ 'database.dsn': `${cluster.dsn}`, 'database.admin_dsn': cluster.admin, ...settings });
+// Starts a pool on the cluster behind the shipped nginx; both stop at the end of the test `t`. The locks that requests
+// wait for are those of other requests here, so lock_timeout is as shipped. `rate` and `changes`: see Site.
+export async function startStack(t, cluster, settings = {}, { rate, changes } = {}) {
+  const pool = new Pool({ 'database.dsn': cluster.dsn, 'database.admin_dsn': cluster.admin,
+    'database.lock_timeout': 3000, ...settings });
   t.after(() => pool.close());
   await pool.start();
-  const site = await Site.start({ served: pool.socket, rate });
+  const site = await Site.start({ served: pool.socket, rate, changes });
   t.after(() => site.stop());
   return { pool, site };
 }
 
 let made = 0;
 
-// A user whose requests go through nginx. Every answer that is no success is documented and in the one shape.
+// A user whose requests go through nginx. Every error must be documented and have the shape of every error.
 export class User {
   constructor(site, id = `overload-${process.pid}-${++made}`) {
     Object.assign(this, { site, id, token: mint(id) });
@@ -111,7 +110,8 @@ export class User {
     const begun = performance.now();
     const reply = await this.site.request(`/api/sync${target}`, { token: this.token, ...options });
     reply.ms = performance.now() - begun;
-    if (reply.status >= 400) checkError(reply, reply.status, { 401: 'UNAUTHORIZED', 429: 'RATE_LIMITED', 500: 'SYNC_FAILED', 503: 'SYNC_FAILED' }[reply.status]);
+    if (reply.status >= 400) checkError(reply, reply.status,
+      { 401: 'UNAUTHORIZED', 429: 'RATE_LIMITED', 500: 'SYNC_FAILED', 503: 'SYNC_FAILED' }[reply.status]);
     if ([429, 503].includes(reply.status)) assert.match(reply.headers['retry-after'], /^[1-9]\d*$/);
     return reply;
   }
@@ -120,7 +120,7 @@ export class User {
     return this.request('/operations', { method: 'POST', body: JSON.stringify({ operations }) });
   }
 
-  // Until it is answered with 200, as a client does, but without its patience.
+  // Repeats a write until it gets a 200, as a client does, but with shorter pauses.
   async writeAgain(operations) {
     for (let i = 0; i < 200; i++) {
       const reply = await this.write(operations);
@@ -128,7 +128,7 @@ export class User {
       assert.equal(reply.status, 503, reply.text);
       await new Promise((resolve) => setTimeout(resolve, 50 + Math.random() * 50));
     }
-    return assert.fail('200 attempts in vain');
+    return assert.fail('200 attempts failed');
   }
 
   async entities() {

@@ -1,16 +1,17 @@
-// More than the pool can do, and a database that is sick: what is answered is documented, in time and true, and when it is
-// over everything works again without anybody's help.
+// Overload, and faults of the database: every answer is documented, in time and true, and everything works again
+// without intervention afterwards.
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
 import { withSession } from '../http/lib.mjs';
-import { Load, book, mint, restarts, signal, sleep, until } from '../pool/pool.mjs';
+import { request } from '../pool/fastcgi.mjs';
+import { Load, Metrics, book, mint, restarts, signal, sleep, until } from '../pool/pool.mjs';
 import { Cluster, User, count, percentiles, startStack } from './overload.mjs';
 
 let cluster;
 before(async () => (cluster = await Cluster.start()));
 after(() => cluster?.stop());
 
-// Nothing is left of what was: each of so many requests, one after the other, is a success, and nobody waits.
+// Checks that the pool has recovered: twenty sequential requests succeed, and the listen queue is empty.
 async function checkWorks(pool, site, what) {
   const user = new User(site);
   for (let i = 0; i < 20; i++) {
@@ -25,7 +26,7 @@ const lost = async (pool) => (await restarts(pool, 'crash')) + (await restarts(p
 
 // Overload
 
-test('a full queue: who does not find room is told at once, with 503 and Retry-After, and everybody who retries is served once', async (t) => {
+test('requests beyond the queue get a 503 with Retry-After at once, and each retry is served once', async (t) => {
   const { pool, site } = await startStack(t, cluster, { 'pool.workers': 2, 'server.backlog': 8 });
   const users = Array.from({ length: 30 }, () => new User(site));
   const operations = users.map(() => [book('b1')]);
@@ -34,9 +35,9 @@ test('a full queue: who does not find room is told at once, with 503 and Retry-A
   const replies = users.map((user, i) => user.write(operations[i]));
   const refused = [];
   for (const each of replies) void each.then((reply) => reply.status === 503 && refused.push(reply));
-  await until('some are refused while nobody works', () => refused.length >= users.length - 8 - 4);
-  await until('the queue is as long as it may be', async () => (await pool.status())['listen queue'] >= 8);
-  assert.ok((await pool.status())['listen queue'] <= 9, 'and no longer');
+  await until('some are refused while all workers are stopped', () => refused.length >= users.length - 8 - 4);
+  await until('the queue is full', async () => (await pool.status())['listen queue'] >= 8);
+  assert.ok((await pool.status())['listen queue'] <= 9, 'the queue does not grow further');
   for (const { json } of refused) assert.match(json.message, /has not begun with the request; retry/);
   for (const pid of workers) signal(pid, 'SIGCONT');
   const first = await Promise.all(replies);
@@ -46,12 +47,13 @@ test('a full queue: who does not find room is told at once, with 503 and Retry-A
     assert.equal(again.duplicate, first[i].status === 200 ? true : undefined);
   }));
   for (const user of users) assert.deepEqual(await user.entities(), ['b1']);
-  t.diagnostic(`${count(first, 503)} of ${users.length} refused, the longest after ${Math.round(Math.max(...refused.map(({ ms }) => ms)))} ms`);
+  const longest = Math.round(Math.max(...refused.map(({ ms }) => ms)));
+  t.diagnostic(`${count(first, 503)} of ${users.length} refused, the longest after ${longest} ms`);
   await checkWorks(pool, site, 'afterwards');
   assert.equal(await lost(pool), 0);
 });
 
-test('more clients than workers for a while: those who are let in are answered in time, nothing is lost', async (t) => {
+test('with more clients than workers every accepted request is answered in time, and nothing is lost', async (t) => {
   const { pool, site } = await startStack(t, cluster, { 'pool.workers': 2, 'server.backlog': 8 });
   const users = Array.from({ length: 28 }, () => new User(site));
   const written = users.map(() => []);
@@ -69,12 +71,12 @@ test('more clients than workers for a while: those who are let in are answered i
   for (const time of times[200]) assert.ok(time < 35_000, `${time} ms`); // fastcgi_read_timeout
   t.diagnostic(`answered: ${percentiles(times[200])}`);
   if (times[503].length) t.diagnostic(`refused: ${percentiles(times[503])}`);
-  await checkWorks(pool, site, 'at once after it');
+  await checkWorks(pool, site, 'directly afterwards');
   for (const [n, user] of users.entries()) assert.deepEqual(await user.entities(), written[n].sort());
   assert.equal(await lost(pool), 0);
 });
 
-test('a flood beyond the rate limit: 429 for who makes it, with invented tokens too, and another address goes on', async (t) => {
+test('a flood beyond the rate limit gets 429, also with invented tokens, and another address is served', async (t) => {
   const { pool, site } = await startStack(t, cluster, { 'pool.workers': 2 }, { rate: 'rate' });
   const [one, other] = [new User(site), new User(site)];
   const pids = (await pool.workers()).sort();
@@ -90,13 +92,14 @@ test('a flood beyond the rate limit: 429 for who makes it, with invented tokens 
   assert.deepEqual([...new Set(replies.map(({ status }) => status))].sort(), [200, 401, 429]);
   assert.ok(count(replies, 200) >= 1 && count(replies, 200) <= 101, `${count(replies, 200)} of one token`);
   assert.equal(count(calm, 200), calm.length);
-  t.diagnostic(`${replies.length} requests: ${count(replies, 200)} × 200, ${count(replies, 401)} × 401, ${count(replies, 429)} × 429; the other address: ${percentiles(calm.map(({ ms }) => ms))}`);
+  const counts = [200, 401, 429].map((status) => `${count(replies, status)} × ${status}`).join(', ');
+  t.diagnostic(`${replies.length} requests: ${counts}; the other address: ${percentiles(calm.map(({ ms }) => ms))}`);
   assert.deepEqual((await pool.workers()).sort(), pids);
 });
 
-// A database that is sick
+// Faults of the database
 
-test('a lock that somebody holds: its user gets 503 within the time limit, others are served meanwhile, and no worker stays', async (t) => {
+test('a user whose row is locked gets a 503 within the time limit, and other users are served', async (t) => {
   const { pool, site } = await startStack(t, cluster, { 'pool.workers': 4, 'database.statement_timeout': 1000 });
   const [stuck, ...others] = Array.from({ length: 9 }, () => new User(site));
   assert.equal((await stuck.write()).status, 200);
@@ -108,17 +111,18 @@ test('a lock that somebody holds: its user gets 503 within the time limit, other
     const served = await Promise.all(others.map((user) => user.write()));
     assert.equal(count(served, 200), others.length);
     assert.equal(count(await Promise.all(some), 503), 3);
-    const all = Array.from({ length: 12 }, () => stuck.write()); // none is left, for three rounds of a second
+    const all = Array.from({ length: 12 }, () => stuck.write()); // no worker is left, for three rounds of a second
     await pool.busy(4);
     const late = await Promise.all(others.map((user) => user.write()));
-    assert.equal(count(late, 200), others.length, 'they wait until a worker is free again, and are served');
+    assert.equal(count(late, 200), others.length, 'they wait until a worker is free and are served');
     const replies = await Promise.all(all);
     assert.equal(count(replies, 503), 12);
     for (const { ms, json } of replies) {
       assert.ok(ms < 1000 * (12 / 4 + 1) + 6000, `${ms} ms`);
       assert.match(json.message, /nothing was applied, retry/);
     }
-    t.diagnostic(`stuck: ${percentiles(replies.map(({ ms }) => ms))}; others beside them: ${percentiles(late.map(({ ms }) => ms))}`);
+    const [stuckTimes, otherTimes] = [replies, late].map((list) => percentiles(list.map(({ ms }) => ms)));
+    t.diagnostic(`stuck: ${stuckTimes}; others at the same time: ${otherTimes}`);
     await session.query('ROLLBACK');
   }, cluster.admin);
   assert.equal((await stuck.write()).status, 200);
@@ -127,27 +131,30 @@ test('a lock that somebody holds: its user gets 503 within the time limit, other
   assert.equal(await lost(pool), 0);
 });
 
-test('a statement over its time is cancelled: 503, nothing applied, and the connection goes on', async (t) => {
+test('a statement over its time limit is cancelled with 503 and not applied, and the connection is kept', async (t) => {
   const { pool, site } = await startStack(t, cluster, { 'pool.workers': 2, 'database.statement_timeout': 300 });
   const user = new User(site);
-  await cluster.sql(`CREATE FUNCTION booky.test_wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(5); RETURN NEW; END'`);
-  await cluster.sql(`CREATE TRIGGER test_wait BEFORE INSERT ON booky.ledger FOR EACH ROW WHEN (NEW.user_id = '${user.id}') EXECUTE FUNCTION booky.test_wait()`);
+  await cluster.sql(`CREATE FUNCTION booky.test_wait() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_sleep(5); RETURN NEW; END'`);
+  await cluster.sql(`CREATE TRIGGER test_wait BEFORE INSERT ON booky.ledger
+    FOR EACH ROW WHEN (NEW.user_id = '${user.id}') EXECUTE FUNCTION booky.test_wait()`);
   const operations = [book('b1'), book('b2')];
   for (let i = 0; i < 4; i++) {
     const reply = await user.write(operations);
     assert.equal(reply.status, 503, reply.text);
     assert.ok(reply.ms < 300 + 5000);
   }
-  assert.deepEqual(await user.entities(), [], 'the entities were written before the ledger, and taken back with it');
+  assert.deepEqual(await user.entities(), [], 'the entities were written before the ledger and rolled back with it');
   await cluster.sql('DROP TRIGGER test_wait ON booky.ledger');
   await cluster.sql('DROP FUNCTION booky.test_wait');
   assert.equal((await user.write(operations)).json.results[0].duplicate, undefined);
   assert.deepEqual(await user.entities(), ['b1', 'b2']);
   await checkWorks(pool, site, 'afterwards');
-  assert.ok((await pool.metrics()).value('booky_sync_db_connects_total') <= 2, 'the one that each worker began with');
+  assert.ok((await pool.metrics()).value('booky_sync_db_connects_total') <= 2,
+    'each worker still has its first connection');
 });
 
-test('no connections left at the start of a pool: workers without one say 503 and get theirs later, without a restart', async (t) => {
+test('workers that get no connection at the start answer 503 and connect later without a restart', async (t) => {
   await cluster.sql('ALTER ROLE booky CONNECTION LIMIT 1');
   t.after(() => cluster.sql('ALTER ROLE booky CONNECTION LIMIT -1'));
   const { pool, site } = await startStack(t, cluster, { 'pool.workers': 4 });
@@ -166,7 +173,7 @@ test('no connections left at the start of a pool: workers without one say 503 an
   assert.deepEqual((await pool.workers()).sort(), pids);
 });
 
-test('a database that hangs: requests end within the deadline, and when it goes on so do they', async (t) => {
+test('requests end within the deadline while the database hangs, and succeed when it continues', async (t) => {
   const { pool, site } = await startStack(t, cluster, { 'pool.workers': 3, 'database.statement_timeout': 500 });
   const users = Array.from({ length: 6 }, () => new User(site));
   const operations = users.map(() => [book('b1')]);
@@ -178,7 +185,7 @@ test('a database that hangs: requests end within the deadline, and when it goes 
     await Promise.race([Promise.all(replies.slice(0, 3)), sleep(16_000)]);
     for (const reply of await Promise.all(replies)) {
       assert.equal(reply.status, 503, reply.text);
-      // The deadline of a statement and the attempt to connect anew, for itself and for the one before it in the queue.
+      // The deadline of a statement and of a new connection, for this request and for the one before it in the queue.
       assert.ok(reply.ms < 2 * (500 + 5000 + 5000) + 5000, `${reply.ms} ms`);
     }
     cluster.signal('SIGCONT');
@@ -193,11 +200,43 @@ test('a database that hangs: requests end within the deadline, and when it goes 
   assert.equal(await lost(pool), 0);
 });
 
+test('the status pages answer while the database hangs, with the totals that are known', async (t) => {
+  const { pool, site } = await startStack(t, cluster, { 'pool.workers': 2 });
+  assert.equal((await new User(site).write()).status, 200);
+  const totals = ['queue_waiting', 'queue_review', 'conflicts_open', 'totals_timestamp_seconds'];
+  const read = async () => {
+    const { status, text } = await request(pool.statusSocket, { uri: '/metrics', timeout: 5000 });
+    assert.equal(status, 200);
+    const metrics = new Metrics(text);
+    return [metrics.value('booky_sync_db_up'), totals.map((name) => metrics.value(`booky_sync_${name}`))];
+  };
+  const [up, before] = await read();
+  assert.equal(up, 1);
+  assert.ok(before.every((value) => value >= 0), `${before}`);
+  cluster.signal('SIGSTOP');
+  try {
+    await until('the metrics say that the database does not answer', async () => (await read())[0] === 0, 20);
+    assert.deepEqual((await read())[1], before);
+    for (const uri of ['/ping', '/pool?json&full', '/metrics', '/ping'])
+      assert.equal((await request(pool.statusSocket, { uri, timeout: 5000 })).status, 200, uri);
+    const together = Array.from({ length: 8 }, (_, i) =>
+      request(pool.statusSocket, { uri: i % 2 ? '/ping' : '/metrics', timeout: 5000 }));
+    for (const { status } of await Promise.all(together)) assert.equal(status, 200);
+  } finally {
+    cluster.signal('SIGCONT');
+  }
+  await until('the metrics say that the database answers', async () => {
+    const [now, [, , , time]] = await read();
+    return now === 1 && time > before[3];
+  }, 30);
+});
+
 // A full disk
 
-const large = (id) => book(id, { notes: Array.from({ length: 20_000 }, () => Math.random().toString(36).slice(2)).join('') });
+const large = (id) => book(
+  id, { notes: Array.from({ length: 20_000 }, () => Math.random().toString(36).slice(2)).join('') });
 
-test('a full disk: writes are 503 and leave nothing half done, reads go on, and room is enough to go on', async (t) => {
+test('a full disk gives a 503 for writes and leaves nothing of them, and reads succeed', async (t) => {
   const { pool, site } = await startStack(t, cluster, { 'pool.workers': 2 });
   const user = new User(site);
   assert.equal((await user.write([book('before')])).status, 200);
@@ -218,16 +257,16 @@ test('a full disk: writes are 503 and leave nothing half done, reads go on, and 
   assert.equal(await lost(pool), 0);
 });
 
-test('a full disk under the log of the database: it breaks down and recovers, and every acknowledged write is there', async (t) => {
+test('every acknowledged write survives a database crash because of a full disk', async (t) => {
   const { pool, site } = await startStack(t, cluster, { 'pool.workers': 3 });
   const load = new Load(pool, { clients: 4, retry: true });
   await load.reach(60);
   const user = new User(site);
   cluster.fill('/pg_wal/');
   t.after(() => cluster.empty());
-  await until('the database has broken down', () => /PANIC: .*No space left on device/.test(cluster.log));
+  await until('the database has crashed', () => /PANIC: .*No space left on device/.test(cluster.log));
   cluster.empty();
-  await until('it is back', () => cluster.sql('SELECT 1').catch(() => false));
+  await until('the database is up', () => cluster.sql('SELECT 1').catch(() => false));
   await user.writeAgain([book('after')]);
   await load.reach(60);
   await load.stop();
@@ -235,7 +274,7 @@ test('a full disk under the log of the database: it breaks down and recovers, an
   for (const { id } of load.users) {
     const ledger = await cluster.sql(`SELECT operation_id FROM booky.ledger WHERE user_id = '${id}'`);
     const missing = load.written.get(id).filter((one) => !ledger.includes(one));
-    assert.deepEqual(missing, [], 'what was acknowledged is there');
+    assert.deepEqual(missing, [], 'every acknowledged operation is in the ledger');
   }
   await checkWorks(pool, site, 'afterwards');
   assert.equal(await lost(pool), 0);

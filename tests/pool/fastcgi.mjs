@@ -1,5 +1,5 @@
-// A FastCGI client: one request over one connection to a unix socket, as nginx makes them. Everything that nginx would
-// turn into a 502 is an error here: no connection, a reset, an answer without its end.
+// A FastCGI client: one request over one connection to a unix socket, as nginx makes them. Everything that nginx turns
+// into a 502 is an error here: no connection, a reset, an incomplete answer.
 import net from 'node:net';
 
 const BEGIN = 1, END = 3, PARAMS = 4, STDIN = 5, STDOUT = 6, STDERR = 7;
@@ -36,13 +36,14 @@ export function encode({ method = 'GET', uri, headers = {}, body = '' }) {
   const bytes = Buffer.from(body);
   const params = { REQUEST_METHOD: method, REQUEST_URI: uri };
   if (bytes.length > 0) Object.assign(params, { CONTENT_LENGTH: bytes.length, CONTENT_TYPE: 'application/json' });
-  for (const [name, value] of Object.entries(headers)) params[`HTTP_${name.toUpperCase().replaceAll('-', '_')}`] = value;
+  for (const [name, value] of Object.entries(headers))
+    params[`HTTP_${name.toUpperCase().replaceAll('-', '_')}`] = value;
   return Buffer.concat([
     record(BEGIN, Buffer.from([0, 1, 0, 0, 0, 0, 0, 0])), stream(PARAMS, encodeParams(params)), stream(STDIN, bytes),
   ]);
 }
 
-// Takes the records of a whole answer apart; undefined while its end has not come.
+// Splits the records of an answer; undefined while the answer is incomplete.
 function decode(bytes) {
   const out = [], err = [];
   for (let at = 0; bytes.length - at >= 8;) {
@@ -56,6 +57,8 @@ function decode(bytes) {
   }
   return undefined;
 }
+
+export const isComplete = (bytes) => decode(bytes) !== undefined;
 
 function parse({ out, err, protocol }) {
   const split = out.indexOf('\r\n\r\n');
@@ -72,7 +75,7 @@ function parse({ out, err, protocol }) {
   return { status: Number(headers.status), headers, text, json };
 }
 
-// Resolves to { status, headers, text, json }; rejects when nginx would have nothing to give to its client.
+// Resolves to { status, headers, text, json }; rejects where nginx would answer with a 502.
 export function request(socket, options) {
   return new Promise((resolve, reject) => {
     const chunks = [], connection = net.connect(socket);

@@ -1,21 +1,22 @@
-// What the tests of the pool share: a pool of the test's own, its log, its metrics, load, tokens and psql.
+// Shared by the tests of the pool: a private pool, its log, its metrics, load, tokens and psql.
 //
 //   BOOKY_BIN             the program
 //   BOOKY_TEST_DSN        libpq connection string (keywords and values) of the workers' role, on a migrated database
-//   BOOKY_TEST_ADMIN_DSN  the same of the database's superuser
-// A test starts its pools in a temporary folder and talks to their sockets itself; nothing else has to run.
+//   BOOKY_TEST_ADMIN_DSN  libpq connection string of the database's superuser
+// A test starts its pools in a temporary folder and talks to their sockets directly; nothing else has to run.
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { createHmac, randomBytes, randomUUID } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
 import { request } from './fastcgi.mjs';
+import { childrenOf, isAlive } from '../process.mjs';
 import { sleep, until } from '../wait.mjs';
 
-export { sleep, until };
+export { childrenOf, isAlive, sleep, until };
 
 const required = ['BOOKY_BIN', 'BOOKY_TEST_DSN', 'BOOKY_TEST_ADMIN_DSN'];
 const missing = required.filter((name) => !process.env[name]);
@@ -26,14 +27,6 @@ const dsn = process.env.BOOKY_TEST_DSN, adminDsn = process.env.BOOKY_TEST_ADMIN_
 const secret = randomBytes(32).toString('hex');
 
 export const run = promisify(execFile);
-export function isAlive(pid) {
-  try {
-    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
-}
-
 export const signal = (pid, name) => process.kill(pid, name);
 
 // Database
@@ -43,7 +36,8 @@ export async function sql(text) {
   return stdout.trim();
 }
 
-// Holds the user's clock row, as a long request of the same user would: writes of that user wait until release().
+// Locks the user's clock row, as a long write of the same user would. Resolves to a function that releases it; until
+// then the user's writes wait.
 export async function lockClock(user) {
   const psql = spawn('psql', ['-X', '-q', '-A', '-t', adminDsn], { stdio: ['pipe', 'pipe', 'inherit'] });
   const ended = new Promise((resolve) => psql.on('close', resolve));
@@ -62,7 +56,9 @@ const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url
 
 export function mint(user) {
   const seconds = Math.floor(Date.now() / 1000);
-  const signed = `${encode({ alg: 'HS256', typ: 'JWT', kid: 'test' })}.${encode({ userId: user, iat: seconds, exp: seconds + 3600 })}`;
+  const header = { alg: 'HS256', typ: 'JWT', kid: 'test' },
+    claims = { userId: user, iat: seconds, exp: seconds + 3600 };
+  const signed = `${encode(header)}.${encode(claims)}`;
   return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
 }
 
@@ -86,10 +82,11 @@ export class User {
   }
 
   write(operations = [book()], options = {}) {
-    return this.request({ method: 'POST', uri: '/api/sync/operations', body: JSON.stringify({ operations }), ...options });
+    return this.request(
+      { method: 'POST', uri: '/api/sync/operations', body: JSON.stringify({ operations }), ...options });
   }
 
-  // Makes the user's clock row and holds it; resolves to the function that releases it.
+  // Creates the user's clock row and locks it; resolves to the function that releases it.
   async lock() {
     assert.equal((await this.write()).status, 200);
     const release = await lockClock(this.id);
@@ -100,9 +97,9 @@ export class User {
 
 // Load
 
-// `clients` clients of `pool` that send reads and writes in turn, one after the other, until stop(). What failed is in
-// `failures`, the acknowledged operation ids in `written`, by user. With `retry` a write that is answered with 503 is sent
-// again under the same id.
+// `clients` clients of `pool`, each of which alternates writes and reads until stop(). `failures` holds the failed
+// requests, `written` the acknowledged operation ids by user. With `retry` a write that gets a 503 is repeated under
+// the same id.
 export class Load {
   constructor(pool, { clients = 8, retry = false } = {}) {
     Object.assign(this, { pool, retry, requests: 0, retries: 0, failures: [], written: new Map(), running: true });
@@ -135,7 +132,8 @@ export class Load {
       await sleep(100);
       reply = await user.write([operation]);
     }
-    if (reply.status !== 200 || reply.json.results[0].status !== 'success') throw new Error(`${reply.status} ${reply.text}`);
+    if (reply.status !== 200 || reply.json.results[0].status !== 'success')
+      throw new Error(`${reply.status} ${reply.text}`);
     this.written.get(user.id).push(operation.id);
   }
 
@@ -149,11 +147,12 @@ export class Load {
     await this.done;
   }
 
-  // Nothing failed, and the ledger and the books are those that were acknowledged, each once.
+  // Stops, and checks that nothing failed and that the ledger and the books hold each acknowledged operation once.
   async check() {
     await this.stop();
     const events = this.pool.log().filter((row) => row.event !== 'request').slice(-30);
-    assert.deepEqual(this.failures, [], `${this.failures.join('\n')}\n${events.map((row) => JSON.stringify(row)).join('\n')}`);
+    assert.deepEqual(
+      this.failures, [], `${this.failures.join('\n')}\n${events.map((row) => JSON.stringify(row)).join('\n')}`);
     const names = this.users.map((user) => `'${user.id}'`).join(',');
     const ledger = await sql(`SELECT user_id || ' ' || operation_id FROM booky.ledger WHERE user_id IN (${names})`);
     const written = [...this.written].flatMap(([user, ids]) => ids.map((id) => `${user} ${id}`));
@@ -164,8 +163,10 @@ export class Load {
 
 // Pools
 
+// With this lock_timeout, a request that waits for a lock stands for any long request.
 const defaults = {
   'pool.workers': 4, 'pool.drain_timeout': 10, 'pool.start_timeout': 20, 'pool.slow_log': 0,
+  'database.lock_timeout': 14_000,
 };
 
 const sanitizer = /AddressSanitizer|LeakSanitizer|runtime error/;
@@ -183,18 +184,20 @@ export class Pool {
     this.locks = [];
     this.settings = {
       ...defaults, 'server.socket': this.socket, 'server.status_socket': this.statusSocket, 'auth.keys_dir': this.keys,
-      'database.dsn': `${dsn} application_name=${this.name}`, 'database.admin_dsn': adminDsn, ...settings,
+      'database.dsn': `${dsn} application_name=${this.name}`, 'database.admin_dsn': adminDsn,
+      'erasure.journal': path.join(this.folder, 'erasures'), ...settings,
     };
     mkdirSync(this.keys);
     writeFileSync(path.join(this.keys, 'test.hmac'), secret, { mode: 0o600 });
     this.configure();
     this.binary = binary;
     this.command = command ?? [];
-    this.env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(BOOKY_|LISTEN_|NOTIFY_)/.test(name)));
+    this.env = Object.fromEntries(
+      Object.entries(process.env).filter(([name]) => !/^(BOOKY_|LISTEN_|NOTIFY_)/.test(name)));
     if (notify) this.env.NOTIFY_SOCKET = notify;
   }
 
-  // Writes the configuration, one setting a line.
+  // Writes the configuration, one setting per line.
   configure(settings = {}) {
     Object.assign(this.settings, settings);
     const lines = [];
@@ -240,7 +243,7 @@ export class Pool {
     signal(this.pid, name);
   }
 
-  // SIGHUP, and waits for its outcome ('done' or 'failed') in the counters.
+  // Sends SIGHUP and waits until the counters show its outcome, 'done' or 'failed'.
   async reload(outcome = 'done') {
     const before = await this.reloads();
     this.signal('SIGHUP');
@@ -272,7 +275,7 @@ export class Pool {
     return processes.filter((row) => !state || row.state === state).map((row) => row.pid);
   }
 
-  // Waits until one worker is busy in a request and resolves to its row of the status page.
+  // Waits until `count` workers are busy; resolves to the first one's row of the status page.
   busy(count = 1) {
     return until(`${count} busy`, async () => {
       const rows = (await this.status()).processes.filter((row) => row.state === 'busy' && row['request id']);
@@ -280,28 +283,29 @@ export class Pool {
     });
   }
 
-  // Waits until all workers are idle: a client has its answer a moment before the worker says so.
+  // Waits until all workers are idle. A client gets its answer a moment before the worker reports that it is idle.
   idle() {
-    return until('all workers are idle', async () => (await this.status())['idle processes'] === this.settings['pool.workers']);
+    return until('all workers are idle',
+      async () => (await this.status())['idle processes'] === this.settings['pool.workers']);
   }
 
   async metrics() {
     return new Metrics((await this.page('/metrics')).text);
   }
 
-  // The log's records, parsed; `event` picks some.
+  // The records of the log, or those of one event.
   log(event) {
     const lines = this.output.split('\n').slice(0, -1).filter((line) => /^<\d>\{/.test(line));
     return lines.map((line) => JSON.parse(line.slice(3))).filter((row) => !event || row.event === event);
   }
 
-  // Waits for records of `event` whose message matches, and resolves to the last one.
+  // Waits for a record of `event` with a matching message; resolves to the last one.
   logged(event, message = /^/) {
     const find = () => this.log(event).filter((row) => message.test(row.message ?? '')).at(-1);
     return until(`a record ${event} with ${message}: ${this.output.slice(-2000)}`, find);
   }
 
-  // Ends the pool and says what was wrong with it: exit code, sanitizers.
+  // Stops the pool and resolves to its exit code and signal.
   async stop(name = 'SIGTERM') {
     if (isAlive(this.pid)) this.signal(name);
     let patience;
@@ -326,7 +330,7 @@ export class Pool {
   }
 }
 
-// Starts a pool that ends with the test `t`.
+// Starts a pool that stops at the end of the test `t`, which fails if the pool does not stop cleanly.
 export async function startPool(t, settings, options) {
   const pool = new Pool(settings, options);
   t.after(() => pool.close());
@@ -337,26 +341,18 @@ export class Metrics {
   constructor(text) {
     this.text = text;
     this.samples = [...text.matchAll(/^(\w+)(?:\{(.*)\})? (\S+)$/gm)].map(([, name, labels, value]) => ({
-      name, value: Number(value), labels: Object.fromEntries([...(labels ?? '').matchAll(/(\w+)="([^"]*)"/g)].map((m) => [m[1], m[2]])),
+      name, value: Number(value),
+      labels: Object.fromEntries([...(labels ?? '').matchAll(/(\w+)="([^"]*)"/g)].map((m) => [m[1], m[2]])),
     }));
   }
 
-  // The sum of the samples that have these labels; undefined when there is none.
+  // The sum of the samples with these labels; undefined if there is none.
   value(name, labels = {}) {
-    const found = this.samples.filter((s) => s.name === name && Object.entries(labels).every(([k, v]) => s.labels[k] === v));
+    const found = this.samples.filter((s) => s.name === name &&
+      Object.entries(labels).every(([k, v]) => s.labels[k] === v));
     return found.length > 0 ? found.reduce((sum, sample) => sum + sample.value, 0) : undefined;
   }
 }
 
-export const restarts = async (pool, reason) => (await pool.metrics()).value('booky_sync_worker_restarts_total', { reason });
-
-// The processes whose parent is `pid`.
-export function childrenOf(pid) {
-  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number).filter((child) => {
-    try {
-      return Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${child}/stat`, 'utf8'))[1]) === pid;
-    } catch {
-      return false;
-    }
-  });
-}
+export const restarts = async (pool, reason) =>
+  (await pool.metrics()).value('booky_sync_worker_restarts_total', { reason });

@@ -1,4 +1,4 @@
-// Reloads and replacements of the program: no request notices, and a bad configuration costs nothing.
+// Reloads and replacements of the program: no request fails, and a bad configuration changes nothing.
 import assert from 'node:assert/strict';
 import { chmodSync, copyFileSync, mkdtempSync, readlinkSync, renameSync, rmSync } from 'node:fs';
 import net from 'node:net';
@@ -12,7 +12,7 @@ import { Load, program, signal, startPool, until, User } from './pool.mjs';
 const config = async (pool) => (await request(pool.socket, { uri: '/api/sync/config' })).json;
 const requestsTotal = async (pool) => (await pool.metrics()).value('booky_sync_http_requests_total');
 
-test('ten reloads under load fail no request, apply every acknowledged operation once and keep the counters', async (t) => {
+test('ten reloads under load fail no request, apply each operation once, and keep the counters', async (t) => {
   const pool = await startPool(t), load = new Load(pool);
   await load.reach(100);
   for (let i = 1; i <= 10; i++) {
@@ -31,7 +31,7 @@ test('ten reloads under load fail no request, apply every acknowledged operation
   t.diagnostic(`${load.requests} requests`);
 });
 
-test('signals that come faster than reloads can end lose no request, and the last configuration wins', async (t) => {
+test('signals that arrive faster than reloads finish fail no request, and the last configuration wins', async (t) => {
   const pool = await startPool(t), load = new Load(pool);
   await load.reach(50);
   for (let i = 1; i <= 10; i++) {
@@ -43,13 +43,13 @@ test('signals that come faster than reloads can end lose no request, and the las
   await load.check();
 });
 
-test('a worker that has served its share while a reload waits for the others does not spoil the reload', async (t) => {
+test('a reload succeeds when a worker reaches pool.max_requests while the reload waits for the others', async (t) => {
   const pool = await startPool(t, { 'pool.max_requests': 10, 'pool.start_timeout': 10 }), load = new Load(pool);
   for (let i = 0; i < 5; i++) await pool.reload();
   await load.check();
 });
 
-test('a worker that is added in the middle of a reload does not spoil the reload', async (t) => {
+test('a reload succeeds when a worker is added during it', async (t) => {
   const pool = await startPool(t, { 'pool.start_timeout': 5 }), before = await pool.reloads();
   pool.signal('SIGHUP');
   pool.signal('SIGTTIN');
@@ -58,7 +58,7 @@ test('a worker that is added in the middle of a reload does not spoil the reload
   assert.equal((await pool.reloads()).failed, before.failed);
 });
 
-test('a reload with a bad value is refused, the log says where and why, and the next good one works', async (t) => {
+test('a reload with an invalid value fails, the log says where and why, and the next valid one succeeds', async (t) => {
   const pool = await startPool(t), before = await pool.workers();
   pool.configure({ 'limits.operations': 700, 'pool.workers': 5000 });
   await pool.reload('failed');
@@ -74,7 +74,7 @@ test('a reload with a bad value is refused, the log says where and why, and the 
   await until('three workers', async () => (await pool.workers()).length === 3);
 });
 
-test('a reload without a key folder is refused and costs no request', async (t) => {
+test('a reload with a missing key folder fails, and no request does', async (t) => {
   const pool = await startPool(t), load = new Load(pool, { clients: 4 }), before = await pool.workers();
   pool.configure({ 'auth.keys_dir': `${pool.folder}/nowhere` });
   await pool.reload('failed');
@@ -86,19 +86,19 @@ test('a reload without a key folder is refused and costs no request', async (t) 
   assert.equal((await new User(pool).write()).status, 200);
 });
 
-// Points the pool at a database server that accepts connections and says nothing, so that new workers do not get ready.
-async function silence(t, pool) {
+// Configures a database server that accepts connections but never answers, so that new workers do not become ready.
+async function useSilentDatabase(t, pool) {
   const silent = net.createServer(() => {});
   await new Promise((resolve) => silent.listen(`${pool.folder}/.s.PGSQL.5432`, resolve));
   t.after(() => silent.close());
   pool.configure({ 'database.dsn': `host=${pool.folder} user=nobody dbname=none` });
 }
 
-test('a reload whose workers are not ready within pool.start_timeout is given up', async (t) => {
+test('a reload fails when its workers are not ready within pool.start_timeout', async (t) => {
   const pool = await startPool(t), load = new Load(pool, { clients: 4 });
   const before = await pool.workers(), good = pool.settings['database.dsn'];
   pool.configure({ 'pool.start_timeout': 1 });
-  await silence(t, pool);
+  await useSilentDatabase(t, pool);
   await pool.reload('failed');
   await pool.logged('reload', /pool\.start_timeout/);
   await load.check();
@@ -108,42 +108,42 @@ test('a reload whose workers are not ready within pool.start_timeout is given up
   assert.equal((await new User(pool).write()).status, 200);
 });
 
-test('a reload is given up when a new worker dies, and the old ones stay', async (t) => {
+test('a reload fails when a new worker dies, and the old workers stay', async (t) => {
   const pool = await startPool(t), before = await pool.workers();
-  await silence(t, pool);
+  await useSilentDatabase(t, pool);
   pool.signal('SIGHUP');
   const [fresh] = await until('new workers', async () => {
     const found = await pool.workers('starting');
     return found.length === 4 && found;
   });
   signal(fresh, 'SIGKILL');
-  await until('the reload is given up', async () => (await pool.reloads()).failed === 1);
+  await until('the reload has failed', async () => (await pool.reloads()).failed === 1);
   await pool.logged('reload', /new worker died/);
   await until('the new ones are gone', async () => (await pool.workers()).length === 4);
   assert.deepEqual((await pool.workers()).sort(), before.sort());
   assert.equal((await new User(pool).write()).status, 200);
 });
 
-test('SIGTERM in the middle of a reload ends both generations with exit code 0', async (t) => {
+test('SIGTERM during a reload stops both generations with exit code 0', async (t) => {
   const pool = await startPool(t, { 'pool.drain_timeout': 1 });
-  await silence(t, pool);
+  await useSilentDatabase(t, pool);
   pool.signal('SIGHUP');
   await until('new workers', async () => (await pool.workers('starting')).length === 4);
   assert.deepEqual(await pool.stop(), { code: 0, signal: null });
 });
 
-test('SIGUSR2 with a configuration or program that cannot start changes nothing', async (t) => {
+test('SIGUSR2 changes nothing when the configuration or the program cannot start', async (t) => {
   const folder = mkdtempSync(path.join(tmpdir(), 'booky-pool-bin-')), binary = path.join(folder, 'booky-sync');
   t.after(() => rmSync(folder, { recursive: true }));
   copyFileSync(program, binary);
   const pool = await startPool(t, {}, { binary }), before = await pool.workers();
   pool.configure({ 'pool.workers': 0 });
   pool.signal('SIGUSR2');
-  await pool.logged('pool', /not started anew.*pool\.workers: 0 is below 1/);
+  await pool.logged('pool', /cannot restart.*pool\.workers: 0 is below 1/);
   pool.configure({ 'pool.workers': 4 });
   renameSync(binary, `${binary}.away`);
   pool.signal('SIGUSR2');
-  await pool.logged('pool', /not started anew.*No such file/);
+  await pool.logged('pool', /cannot restart.*No such file/);
   assert.deepEqual(await pool.workers(), before);
   assert.equal((await new User(pool).write()).status, 200);
 });
@@ -165,12 +165,12 @@ async function checkReplacement(t, pool, load, act) {
   assert.ok(await requestsTotal(pool) > 0);
 }
 
-test('SIGUSR2 under load starts the program anew with its sockets and fails no request', async (t) => {
+test('SIGUSR2 under load replaces the program, keeps its sockets and fails no request', async (t) => {
   const pool = await startPool(t);
   await checkReplacement(t, pool, new Load(pool), () => {});
 });
 
-test('SIGUSR2 runs the new file after the program was replaced, and fails no request', async (t) => {
+test('SIGUSR2 runs the new file after an upgrade of the program, and fails no request', async (t) => {
   const folder = mkdtempSync(path.join(tmpdir(), 'booky-pool-bin-')), binary = path.join(folder, 'booky-sync');
   t.after(() => rmSync(folder, { recursive: true }));
   const install = () => {

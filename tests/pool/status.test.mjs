@@ -1,17 +1,19 @@
-// What the pool tells about itself: status page, ping, queue, metrics, `booky-sync status`.
+// Introspection of the pool: status page, ping, listen queue, metrics, `booky-sync status`.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import net from 'node:net';
 import test from 'node:test';
 
-import { request } from './fastcgi.mjs';
+import { encode, request } from './fastcgi.mjs';
 import { book, mint, program, run, signal, startPool, until, User } from './pool.mjs';
 
-const pageNames = ['process manager', 'start time', 'start since', 'accepted conn', 'listen queue', 'listen queue len', 'idle processes',
-  'active processes', 'starting processes', 'total processes', 'max processes', 'max children reached', 'slow requests'];
+const pageNames = ['process manager', 'start time', 'start since', 'accepted conn', 'listen queue', 'listen queue len',
+  'idle processes',
+  'active processes', 'starting processes', 'total processes', 'max processes', 'max children reached',
+  'slow requests'];
 const processNames = ['pid', 'state', 'start since', 'requests', 'request duration', 'endpoint', 'request id'];
 
-test('the status page says the same as text and as JSON, with the workers when asked for in full', async (t) => {
+test('the status page has the same members as text and as JSON, and lists the workers with ?full', async (t) => {
   const pool = await startPool(t), user = new User(pool);
   await user.write(undefined, { headers: { 'X-Request-Id': 'status-page-1' } });
   await pool.idle();
@@ -30,12 +32,29 @@ test('the status page says the same as text and as JSON, with the workers when a
   assert.equal(processes.length, 4);
   for (const row of processes) assert.deepEqual(Object.keys(row), processNames);
   const served = processes.filter((row) => row.requests > 0);
-  assert.deepEqual(served.map((row) => [row['request id'], row.endpoint, row.state, row.requests]), [['status-page-1', 'operations', 'idle', 1]]);
+  assert.deepEqual(served.map((row) => [row['request id'], row.endpoint, row.state, row.requests]),
+    [['status-page-1', 'operations', 'idle', 1]]);
   assert.ok(served[0]['request duration'] > 0);
   assert.doesNotMatch(full.text, new RegExp(`${user.id}|${user.token}`));
 });
 
-test('a request under way shows with its endpoint, id and age', async (t) => {
+test('the status page as HTML: two tables, no script, and nothing of a request can be markup', async (t) => {
+  const pool = await startPool(t), user = new User(pool);
+  await user.write(undefined, { headers: { 'X-Request-Id': 'status-page-2' } });
+  await pool.idle();
+  const { text, headers } = await pool.page('/pool?html&full');
+  assert.equal(headers['content-type'], 'text/html; charset=utf-8');
+  assert.deepEqual([...text.matchAll(/^<tr><th>([^<]+)<td>/gm)].map((m) => m[1]), pageNames);
+  const [head, ...rows] = text.split('<table>')[2].split('<tr>').slice(1).map((row) => row.split(/<t[hd]>/).slice(1));
+  assert.deepEqual(head.map((name) => name.trim()), processNames);
+  assert.equal(rows.length, 4);
+  assert.equal(rows.filter((row) => row[5] === 'operations' && row[6].startsWith('status-page-2')).length, 1, text);
+  assert.doesNotMatch(text, /<script|javascript:|\son\w+=/i);
+  assert.ok(!(await pool.page('/pool?html')).text.includes('request id'));
+  assert.equal((await pool.page('/pool?html&json')).headers['content-type'], 'application/json');
+});
+
+test('the status page shows a running request with its endpoint, id and age', async (t) => {
   const pool = await startPool(t), user = new User(pool), release = await user.lock();
   const reply = user.write(undefined, { headers: { 'X-Request-Id': 'under-way-1' } });
   await until('endpoint and id', async () => {
@@ -49,7 +68,7 @@ test('a request under way shows with its endpoint, id and age', async (t) => {
   assert.equal((await reply).status, 200);
 });
 
-test('the ping answers, and what is no path is not found', async (t) => {
+test('the ping answers, and an unknown path is a 404', async (t) => {
   const pool = await startPool(t);
   const ping = await pool.page('/ping');
   assert.deepEqual([ping.status, ping.text], [200, 'pong\n']);
@@ -59,7 +78,18 @@ test('the ping answers, and what is no path is not found', async (t) => {
   }
 });
 
-test('connections that wait for a worker are counted as the listen queue, and none of them is lost', async (t) => {
+test('half a request on the status socket, or a reply that nobody takes, does not stop the reporter', async (t) => {
+  const pool = await startPool(t), whole = encode({ uri: '/pool?json&full' });
+  for (const bytes of [12, whole.length - 4, whole.length]) {
+    const held = Array.from({ length: 1 }, () => net.connect(pool.statusSocket).on('error', () => {}));
+    t.after(() => held.forEach((connection) => connection.destroy()));
+    for (const connection of held) connection.pause().write(whole.subarray(0, bytes));
+    const ping = await request(pool.statusSocket, { uri: '/ping', timeout: 8000 });
+    assert.deepEqual([ping.status, ping.text], [200, 'pong\n'], `after ${bytes} bytes`);
+  }
+});
+
+test('the listen queue counts connections that wait for a worker, and none of them is lost', async (t) => {
   const pool = await startPool(t, { 'pool.workers': 1, 'server.backlog': 77 }), [worker] = await pool.workers();
   assert.equal((await pool.status())['listen queue'], 0);
   signal(worker, 'SIGSTOP');
@@ -77,7 +107,7 @@ test('connections that wait for a worker are counted as the listen queue, and no
   assert.equal((await pool.status())['listen queue'], 0);
 });
 
-test('a connection that says nothing or breaks off costs the pool nothing', async (t) => {
+test('a connection that sends nothing or breaks off does not occupy a worker', async (t) => {
   const pool = await startPool(t);
   for (let i = 0; i < 8; i++) {
     const connection = net.connect(pool.socket);
@@ -89,31 +119,57 @@ test('a connection that says nothing or breaks off costs the pool nothing', asyn
   await pool.idle();
 });
 
-test('`booky-sync status` shows pool and database, as text and as JSON, and fails when the pool is down', async (t) => {
-  const pool = await startPool(t), status = (...args) => run(program, ['status', ...args, '--config', pool.conf], { env: pool.env });
+test('`booky-sync status` shows pool, workers and database, as text and as JSON, and fails when the pool is down',
+  async (t) => {
+    const pool = await startPool(t), status = (...args) =>
+      run(program, ['status', ...args, '--config', pool.conf], { env: pool.env });
+    await new User(pool).write(undefined, { headers: { 'X-Request-Id': 'status-table-1' } });
+    const text = (await status()).stdout, pids = await pool.workers();
+    assert.match(text, /^pool {6}static, up \d+ s; 1 requests, 0 of them slow\n/);
+    assert.match(text, /^workers {3}4 idle, 0 busy, 0 starting; at most 4, which was reached 0 times$/m);
+    assert.match(text, /^queue {5}0 of \d+ connections wait for a worker$/m);
+    assert.match(text, /^database {2}schema \d+; [1-9]\d* users, [1-9]\d* entities; /m);
+    const [head, ...rows] = text.slice(text.indexOf('  worker')).trimEnd().split('\n');
+    assert.deepEqual(head.trim().split(/ {2,}/),
+      ['worker', 'state', 'up', 'requests', 'duration', 'endpoint', 'request id']);
+    assert.deepEqual(rows.map((row) => Number(row.trim().split(' ')[0])).sort(), pids.sort());
+    const served = rows.filter((row) => / idle +\d+ s +1 +[\d.]+ m?s +operations +status-table-1$/.test(row));
+    assert.equal(served.length, 1, text);
+    const json = JSON.parse((await status('--json')).stdout);
+    assert.equal(json.pool.processes.length, 4);
+    assert.ok(json.database[0].users >= 1 && json.database[0].entities >= 1, JSON.stringify(json.database));
+    await pool.stop();
+    const failed = await status('--json').then(() => assert.fail('it must fail'), (error) => error);
+    assert.equal(failed.code, 1);
+    assert.equal(JSON.parse(failed.stdout).pool, null);
+  });
+
+test('`booky-sync status --watch` shows the pool again and again, with the requests per second', async (t) => {
+  const pool = await startPool(t);
+  const watch = spawn(program, ['status', '--watch', '--config', pool.conf], { env: pool.env });
+  let shown = '';
+  watch.stdout.on('data', (text) => (shown += text));
   await new User(pool).write();
-  const text = (await status()).stdout;
-  assert.match(text, /^process manager: +static$/m);
-  assert.equal(text.match(/^pid: /gm).length, 4);
-  assert.match(text, /schema +users +entities +queued +review +conflicts/);
-  const json = JSON.parse((await status('--json')).stdout);
-  assert.equal(json.pool.processes.length, 4);
-  assert.ok(json.database[0].users >= 1 && json.database[0].entities >= 1, JSON.stringify(json.database));
-  await pool.stop();
-  const failed = await status('--json').then(() => assert.fail('it must fail'), (error) => error);
-  assert.equal(failed.code, 1);
-  assert.equal(JSON.parse(failed.stdout).pool, null);
+  await until('three times', () => shown.match(/^pool /gm)?.length >= 3);
+  assert.match(shown, /^pool .*; \d+\.\d requests\/s$/m);
+  watch.kill();
+  assert.equal(shown.match(/^database {2}schema/gm).length, shown.match(/^pool /gm).length);
 });
 
-const names = ['http_requests_total', 'http_request_duration_seconds', 'operations_total', 'conflicts_total', 'ledger_replays_total',
-  'queue_waiting', 'queue_review', 'conflicts_open', 'workers', 'workers_max', 'listen_queue_length', 'listen_queue_limit',
-  'worker_restarts_total', 'workers_max_reached_total', 'slow_requests_total', 'db_round_trips_total', 'db_connects_total', 'db_up',
+const names = ['http_requests_total', 'http_request_duration_seconds', 'operations_total', 'conflicts_total',
+  'ledger_replays_total',
+  'queue_waiting', 'queue_review', 'conflicts_open', 'workers', 'workers_max', 'listen_queue_length',
+  'listen_queue_limit',
+  'worker_restarts_total', 'workers_max_reached_total', 'slow_requests_total', 'db_round_trips_total',
+  'db_connects_total', 'db_up',
   'rate_limited_total', 'build_info', 'start_time_seconds', 'reloads_total'];
 
-test('the metrics are well-formed and add up', async (t) => {
+test('the metrics count requests, operations, conflicts and workers', async (t) => {
   const pool = await startPool(t), user = new User(pool), first = book('b1');
-  const older = { ...book('b1'), type: 'update', data: { title: 'Older' }, timestamp: new Date(Date.now() - 3_600_000).toISOString() };
-  for (const operations of [[first], [first], [older], [book('b2'), book('b3')], [{ ...book('b4'), entity: 'nothing' }]])
+  const older = { ...book('b1'), type: 'update', data: { title: 'Older' },
+    timestamp: new Date(Date.now() - 3_600_000).toISOString() };
+  for (const operations of [[first], [first], [older], [book('b2'), book('b3')],
+    [{ ...book('b4'), entity: 'nothing' }]])
     assert.equal((await user.write(operations)).status, 200);
   assert.equal((await user.request({ method: 'POST', uri: '/api/sync/operations', body: '{' })).status, 400);
   for (let i = 0; i < 3; i++) assert.equal((await user.read()).status, 200);
@@ -133,7 +189,8 @@ test('the metrics are well-formed and add up', async (t) => {
     assert.equal(value('http_request_duration_seconds_count', { endpoint }), count);
     assert.equal(value('http_request_duration_seconds_bucket', { endpoint, le: '+Inf' }), count);
     assert.ok(value('http_request_duration_seconds_sum', { endpoint }) > 0);
-    const buckets = metrics.samples.filter((s) => s.name === 'booky_sync_http_request_duration_seconds_bucket' && s.labels.endpoint === endpoint);
+    const buckets = metrics.samples.filter((s) => s.name === 'booky_sync_http_request_duration_seconds_bucket' &&
+      s.labels.endpoint === endpoint);
     buckets.forEach((bucket, i) => assert.ok(i === 0 || bucket.value >= buckets[i - 1].value, 'cumulative'));
   }
   assert.equal(value('operations_total', { type: 'create', outcome: 'success' }), 3);
@@ -145,14 +202,15 @@ test('the metrics are well-formed and add up', async (t) => {
   assert.equal(value('conflicts_total'), 1);
   assert.equal(value('ledger_replays_total'), 1);
   assert.deepEqual(['idle', 'busy', 'starting'].map((state) => value('workers', { state })), [4, 0, 0]);
-  assert.deepEqual([value('workers_max'), value('db_up'), value('build_info'), value('rate_limited_total')], [4, 1, 1, 0]);
+  assert.deepEqual([value('workers_max'), value('db_up'), value('build_info'), value('rate_limited_total')],
+    [4, 1, 1, 0]);
   assert.ok(value('db_connects_total') >= 1 && value('db_connects_total') <= 4);
   assert.ok(value('db_round_trips_total') >= 12);
   assert.ok(Math.abs(value('start_time_seconds') - Date.now() / 1000) < 60);
   for (const gauge of ['queue_waiting', 'queue_review', 'conflicts_open']) assert.ok(value(gauge) >= 0, gauge);
 });
 
-test('promtool finds nothing to say about the metrics', async (t) => {
+test('promtool accepts the metrics without a remark', async (t) => {
   if (await run('promtool', ['--version']).then(() => false, () => true)) return t.skip('promtool is not installed');
   const pool = await startPool(t), user = new User(pool);
   await user.write();
@@ -164,7 +222,7 @@ test('promtool finds nothing to say about the metrics', async (t) => {
   return assert.deepEqual([await ended, said], [0, '']);
 });
 
-test('a token of a stranger is no entry in the metrics', async (t) => {
+test('a forged token adds no user to the metrics', async (t) => {
   const pool = await startPool(t), user = new User(pool);
   const reply = await user.read({ headers: { authorization: `Bearer ${mint(user.id).slice(0, -4)}AAAA` } });
   assert.equal(reply.status, 401);

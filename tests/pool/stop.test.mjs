@@ -1,11 +1,11 @@
-// Ends of the pool: asked for, at once, and by force.
+// Stopping the pool: gracefully, at once, and by force.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { childrenOf, isAlive, Pool, sleep, startPool, until, User } from './pool.mjs';
+import { childrenOf, isAlive, Pool, restarts, signal, sleep, startPool, until, User } from './pool.mjs';
 
 for (const name of ['SIGTERM', 'SIGQUIT'])
-  test(`${name} lets a request under way finish and ends with exit code 0`, async (t) => {
+  test(`${name} lets a running request finish and stops the pool with exit code 0`, async (t) => {
     const pool = await startPool(t), user = new User(pool), release = await user.lock();
     const reply = user.write();
     await pool.busy();
@@ -20,7 +20,7 @@ for (const name of ['SIGTERM', 'SIGQUIT'])
     await pool.logged('pool', /^stopped$/);
   });
 
-test('SIGINT does not wait for a request under way', async (t) => {
+test('SIGINT does not wait for a running request', async (t) => {
   const pool = await startPool(t), user = new User(pool);
   await user.lock();
   const reply = user.write();
@@ -32,7 +32,7 @@ test('SIGINT does not wait for a request under way', async (t) => {
   assert.deepEqual(workers.filter(isAlive), []);
 });
 
-test('a second SIGTERM ends at once', async (t) => {
+test('a second SIGTERM stops the pool at once', async (t) => {
   const pool = await startPool(t), user = new User(pool);
   await user.lock();
   const reply = user.write();
@@ -43,7 +43,7 @@ test('a second SIGTERM ends at once', async (t) => {
   await Promise.all([pool.stop('SIGTERM'), assert.rejects(reply)]);
 });
 
-test('a request that takes longer than pool.drain_timeout does not hold up the end', async (t) => {
+test('the pool does not wait for a running request longer than pool.drain_timeout', async (t) => {
   const pool = await startPool(t, { 'pool.drain_timeout': 1 }), user = new User(pool);
   await user.lock();
   const reply = user.write();
@@ -53,7 +53,54 @@ test('a request that takes longer than pool.drain_timeout does not hold up the e
   assert.ok(Date.now() - from >= 900 && Date.now() - from < 4000, `${Date.now() - from} ms`);
 });
 
-test('when the master is killed its workers end, and a new pool can bind the sockets', async (t) => {
+test('a worker that is killed at pool.drain_timeout is counted, and the log says what it was doing', async (t) => {
+  const pool = await startPool(t, { 'pool.drain_timeout': 1 }), user = new User(pool), release = await user.lock();
+  const lost = user.write(), { pid, 'request id': id } = await pool.busy();
+  await Promise.all([pool.reload(), assert.rejects(lost)]);
+  const row = await pool.logged('worker', /killed, it had not ended within pool\.drain_timeout/);
+  assert.deepEqual([row.level, row.workerPid, row.requestId, row.endpoint], ['error', pid, id, 'operations']);
+  assert.ok(row.us > 0);
+  assert.deepEqual(await Promise.all(['drain', 'timeout', 'crash'].map((reason) => restarts(pool, reason))), [1, 0, 0]);
+  await release();
+  assert.equal((await user.write()).status, 200);
+});
+
+// The worker is stopped, as by a debugger, so it cannot end by itself.
+for (const times of [1, 2])
+  test(`a worker that does not end is killed by the program that follows, ${times} upgrades later`, async (t) => {
+    const pool = await startPool(t, { 'pool.drain_timeout': 3, 'pool.workers': 2 }), user = new User(pool);
+    await user.lock();
+    const lost = user.write(), { pid, 'request id': id } = await pool.busy();
+    signal(pid, 'SIGSTOP');
+    const rejected = assert.rejects(lost);
+    for (let i = 0; i < times; i++) {
+      const started = (await pool.status())['start time'];
+      pool.signal('SIGUSR2');
+      await until('a new master', async () => {
+        const status = await pool.status().catch(() => undefined);
+        return status && status['start time'] !== started && status['idle processes'] === 2;
+      });
+    }
+    assert.ok(!(await pool.workers()).includes(pid), 'the status page shows the workers of this program');
+    await until('it is gone', () => !isAlive(pid), 10);
+    await rejected;
+    const row = await pool.logged('worker', /killed, it had not ended within pool\.drain_timeout/);
+    assert.deepEqual([row.workerPid, row.requestId, row.endpoint, row.pid], [pid, id, 'operations', pool.pid]);
+    assert.ok(row.us >= 3_000_000);
+    assert.equal(await restarts(pool, 'drain'), 1);
+  });
+
+test('pool.request_timeout holds for the workers of the program before', async (t) => {
+  const pool = await startPool(t, { 'pool.request_timeout': 2, 'pool.workers': 2 }), user = new User(pool);
+  await user.lock();
+  const reply = user.write();
+  await pool.busy();
+  pool.signal('SIGUSR2');
+  assert.equal((await reply).status, 503);
+  assert.match((await reply).json.message, /took too long and was cancelled/);
+});
+
+test('the workers end when the master is killed, and a new pool can bind the sockets', async (t) => {
   const pool = await startPool(t), children = childrenOf(pool.pid);
   assert.equal(children.length, 5, 'four workers and the reporter');
   pool.signal('SIGKILL');
@@ -63,9 +110,9 @@ test('when the master is killed its workers end, and a new pool can bind the soc
   assert.equal((await new User(pool).write()).status, 200);
 });
 
-test('a second pool on the same socket is refused with exit code 78', async (t) => {
+test('a second pool on the same socket exits with code 78', async (t) => {
   const pool = await startPool(t), second = new Pool({ 'server.socket': pool.socket });
-  second.env.ASAN_OPTIONS = 'detect_leaks=0'; // a program that is refused leaves its memory to the kernel
+  second.env.ASAN_OPTIONS = 'detect_leaks=0'; // it exits without freeing its memory
   second.launch();
   const end = await second.exited;
   assert.deepEqual(end, { code: 78, signal: null }, second.output);

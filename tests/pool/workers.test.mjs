@@ -1,4 +1,4 @@
-// The number of workers: replaced when they die or have served their share, more and fewer with the load.
+// The number of workers: they are replaced when they die or reach pool.max_requests, and follow the load.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
@@ -18,7 +18,7 @@ test('a worker that is killed is replaced, counted and logged', async (t) => {
   assert.deepEqual([row.level, row.workerPid, row.message], ['error', victim, 'Killed']);
 });
 
-test('a request whose worker is killed is lost, the others are not', async (t) => {
+test('killing a worker loses its request and no other', async (t) => {
   const pool = await startPool(t), user = new User(pool), release = await user.lock(), lost = user.write();
   const { pid, 'request id': id } = await pool.busy(), load = new Load(pool, { clients: 4 });
   await load.reach(20);
@@ -30,8 +30,9 @@ test('a request whose worker is killed is lost, the others are not', async (t) =
   assert.equal((await pool.logged('worker')).requestId, id);
 });
 
-test('workers that crash too often make the master start itself anew, with the sockets kept', async (t) => {
-  const pool = await startPool(t, { 'pool.emergency_restart_threshold': 3 }), started = (await pool.status())['start time'];
+test('the master restarts itself and keeps its sockets when workers crash too often', async (t) => {
+  const pool = await startPool(t, { 'pool.emergency_restart_threshold': 3 }),
+    started = (await pool.status())['start time'];
   for (let i = 1; i <= 3; i++) {
     const [victim] = await until('an idle worker', async () => {
       const idle = await pool.workers('idle');
@@ -47,11 +48,11 @@ test('workers that crash too often make the master start itself anew, with the s
     return status && status['start time'] !== started && status['idle processes'] === 4;
   });
   for (const reply of replies) assert.equal(reply.status, 200);
-  await pool.logged('pool', /starting anew: too many workers have crashed/);
+  await pool.logged('pool', /restarting: too many workers have crashed/);
   assert.equal(await restarts(pool, 'crash'), 0);
 });
 
-test('crashes are answered by fewer than the threshold alone, with a growing pause', async (t) => {
+test('without a threshold the master replaces crashed workers after a growing pause', async (t) => {
   const pool = await startPool(t, { 'pool.workers': 1, 'pool.emergency_restart_threshold': 0 }), pauses = [];
   for (let i = 0; i < 4; i++) {
     const [victim] = await until('an idle worker', async () => {
@@ -67,18 +68,19 @@ test('crashes are answered by fewer than the threshold alone, with a growing pau
   assert.equal((await new User(pool).write()).status, 200);
 });
 
-test('workers that have served pool.max_requests are replaced under load and no request fails', async (t) => {
+test('workers that have served pool.max_requests are replaced under load, and no request fails', async (t) => {
   const pool = await startPool(t, { 'pool.max_requests': 40 }), load = new Load(pool);
   await load.reach(1500);
   await load.check();
   const replaced = await restarts(pool, 'max_requests');
-  // A share is 36 to 44 requests; up to four workers have not finished theirs.
+  // A worker serves 36 to 44 requests; up to four workers have not finished theirs.
   assert.ok(replaced >= load.requests / 44 - 4 && replaced <= load.requests / 36, `${replaced} for ${load.requests}`);
   assert.equal(await restarts(pool, 'crash'), 0);
 });
 
-test('a dynamic pool starts with min_spare, grows to workers under load, says so, and shrinks to max_spare', async (t) => {
-  const pool = await startPool(t, { 'pool.mode': 'dynamic', 'pool.workers': 6, 'pool.min_spare': 1, 'pool.max_spare': 2 });
+test('a dynamic pool starts with min_spare, grows to pool.workers under load, and shrinks to max_spare', async (t) => {
+  const pool = await startPool(
+    t, { 'pool.mode': 'dynamic', 'pool.workers': 6, 'pool.min_spare': 1, 'pool.max_spare': 2 });
   assert.equal(await total(pool), 1);
   const user = new User(pool), release = await user.lock(), replies = [];
   for (let i = 0; i < 7; i++) replies.push(user.write());
@@ -95,16 +97,19 @@ test('a dynamic pool starts with min_spare, grows to workers under load, says so
 });
 
 test('a dynamic pool that grows during a reload still reloads', async (t) => {
-  const pool = await startPool(t, { 'pool.mode': 'dynamic', 'pool.min_spare': 1, 'pool.max_spare': 2, 'pool.start_timeout': 10 });
+  const pool = await startPool(
+    t, { 'pool.mode': 'dynamic', 'pool.min_spare': 1, 'pool.max_spare': 2, 'pool.start_timeout': 10 });
   const load = new Load(pool);
   for (let i = 0; i < 5; i++) await pool.reload();
   await load.check();
 });
 
-// With one worker for eight clients somebody always waits: a worker must hear of its end all the same, before it is killed.
-test('SIGTTIN adds a worker and SIGTTOU takes one away, without failing a request', async (t) => {
+// With one worker for eight clients a connection always waits. A worker must nevertheless notice that it has to stop,
+// before it is killed.
+test('SIGTTIN adds a worker and SIGTTOU removes one, and no request fails', async (t) => {
   const pool = await startPool(t, { 'pool.workers': 2 }), load = new Load(pool);
-  for (const [name, count] of [['SIGTTIN', 3], ['SIGTTIN', 4], ['SIGTTOU', 3], ['SIGTTOU', 2], ['SIGTTOU', 1], ['SIGTTOU', 1]]) {
+  for (const [name, count] of [['SIGTTIN', 3], ['SIGTTIN', 4], ['SIGTTOU', 3], ['SIGTTOU', 2], ['SIGTTOU', 1],
+    ['SIGTTOU', 1]]) {
     pool.signal(name);
     await until(`${count} workers after ${name}`, async () => (await total(pool)) === count, 5);
     await load.reach(20);

@@ -1,5 +1,5 @@
-// What the tests of GET /events share: readers of both kinds of streams, and the stack's push process to stop and start.
-// The stack is given by the environment as for tests/http, with BOOKY_BIN and BOOKY_TEST_STATE besides.
+// Shared by the tests of GET /events: readers of both kinds of streams, and control of the stack's push process.
+// Environment: as for tests/http, and BOOKY_BIN and BOOKY_TEST_STATE.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -8,10 +8,13 @@ import http from 'node:http';
 import https from 'node:https';
 import path from 'node:path';
 import { ca, origin, sleep, state } from '../http/lib.mjs';
+import { isAlive } from '../process.mjs';
+
+export { isAlive };
 
 export const cursorOf = async (user) => (await user.pull()).cursor;
 
-// A stream: `pokes` holds { cursor, id, at } as they came, `comments` what else, `ended` resolves when it is over.
+// A stream. `pokes` holds the received { cursor, id, at }, `comments` everything else; `ended` resolves at its end.
 class Stream {
   constructor() {
     Object.assign(this, { pokes: [], comments: [], taken: 0, over: false });
@@ -19,7 +22,7 @@ class Stream {
     open.add(this);
   }
 
-  // The next poke; fails when none comes in time.
+  // Resolves to the next poke; fails if none arrives in time.
   async next(what = 'a poke') {
     for (let i = 0; i < 1000 && this.pokes.length <= this.taken; i++) {
       assert.ok(!this.over, `the stream ended before ${what}`);
@@ -29,7 +32,7 @@ class Stream {
     return this.pokes[this.taken++];
   }
 
-  // No poke is there and none comes in a while.
+  // Checks that no poke arrives for a while.
   async quiet(time = 300) {
     await sleep(time);
     assert.deepEqual(this.pokes.slice(this.taken), []);
@@ -58,8 +61,8 @@ function readEvents(stream, response) {
   response.on('close', stream.finish).on('error', stream.finish);
 }
 
-// Opens GET /events as Server-Sent Events and resolves when it is open. `at` is for another server than nginx: options of
-// node:http. Resolves to { status, text } when it is refused.
+// Opens GET /events as Server-Sent Events. Resolves to the stream when it is open, or to { status, text } when it is
+// refused. `at` names a server other than nginx, as options of node:http.
 export function listen(user, query = '', { headers = {}, at, base = '/api/sync' } = {}) {
   const options = at ?? { ca, agent: false, headers: { authorization: `Bearer ${user.token}`, ...headers } };
   const [from, target] = at ? [http, []] : [https, [`${origin}${base}/events${query}`]];
@@ -85,13 +88,15 @@ export function listen(user, query = '', { headers = {}, at, base = '/api/sync' 
   });
 }
 
-// WebSocket (RFC 6455), as far as a server that sends short messages needs it. `code` becomes that of the close frame.
+// The same as a WebSocket (RFC 6455), limited to short messages from the server. The stream's `code` is that of the
+// close frame.
 export function listenWebSocket(user, query = '', { protocol = `booky.v1, bearer.${user.token}`, headers = {} } = {}) {
   return new Promise((resolve, reject) => {
     const request = https.get(`${origin}/api/sync/events${query}`, {
       ca, agent: false,
       headers: {
-        connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': 13, 'sec-websocket-key': randomBytes(16).toString('base64'),
+        connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': 13,
+        'sec-websocket-key': randomBytes(16).toString('base64'),
         ...(protocol && { 'sec-websocket-protocol': protocol }), ...headers,
       },
     }, (response) => {
@@ -119,18 +124,10 @@ export function listenWebSocket(user, query = '', { protocol = `booky.v1, bearer
   });
 }
 
-// The push process of the stack
+// The stack's push process
 
 const pidFile = path.join(state, 'pid/push');
 export const pushPid = () => Number(existsSync(pidFile) ? readFileSync(pidFile, 'utf8') : NaN);
-
-export const isAlive = (pid) => {
-  try {
-    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
-};
 
 export async function stopPush() {
   const pid = pushPid();
@@ -140,7 +137,7 @@ export async function stopPush() {
   rmSync(pidFile);
 }
 
-// Starts the stack's `name` as ./dev does, under the stack's account; it stays when the tests have ended.
+// Starts the stack's process `name` as ./dev does, under the stack's account. It outlives the tests.
 export function startAgain(name, command) {
   const { uid, gid } = statSync(path.join(state, 'sock'));
   const log = openSync(path.join(state, `log/${name}.log`), 'a');
@@ -156,10 +153,12 @@ export async function startPush() {
   await listening(path.join(state, 'sock/push.sock'));
 }
 
+// Waits until a server answers on the socket.
 export async function listening(socketPath) {
   for (let i = 0; i < 1000; i++) {
     const status = await new Promise((resolve) => {
-      http.get({ socketPath, path: '/metrics', agent: false }, (response) => resolve(response.resume().statusCode)).on('error', () => resolve(0));
+      http.get({ socketPath, path: '/metrics', agent: false }, (response) => resolve(response.resume().statusCode))
+        .on('error', () => resolve(0));
     });
     if (status === 200) return;
     await sleep(20);

@@ -1,28 +1,29 @@
-// Requests of one user, some of which the client cuts on the way.
+// Requests of one user, some of which the client aborts.
 import https from 'node:https';
 import { ca, mint, origin } from '../http/lib.mjs';
 
 const agent = new https.Agent({ ca, keepAlive: true, maxSockets: 64 });
 const TIMEOUT = 30_000;
 
-// Sends one request; resolves to { status, headers, text } or { lost: why }. `cut` is where the client gives up:
-// undefined, 'body' (in the middle of sending), or milliseconds after it has sent.
-function send(target, { method, headers, body, cut }) {
+// Sends one request; resolves to { status, headers, text } or { lost: reason }. `abort` says when the client gives up:
+// undefined (never), 'body' (while it sends the body), or milliseconds after it has sent the request.
+function send(target, { method, headers, body, abort }) {
   return new Promise((resolve) => {
     const req = https.request(origin + target, { method, headers, agent, timeout: TIMEOUT }, (res) => {
       const chunks = [];
       res.on('data', (chunk) => chunks.push(chunk));
       res.on('error', (error) => resolve({ lost: error.message }));
-      res.on('close', () => resolve(res.complete ? { status: res.statusCode, headers: res.headers, text: Buffer.concat(chunks).toString() } : { lost: 'half a reply' }));
+      res.on('close', () => resolve(res.complete ? { status: res.statusCode, headers: res.headers,
+        text: Buffer.concat(chunks).toString() } : { lost: 'half a reply' }));
     });
     req.on('timeout', () => req.destroy(new Error('no answer')));
     req.on('error', (error) => resolve({ lost: error.message }));
-    if (cut === 'body') {
+    if (abort === 'body') {
       req.setHeader('content-length', Buffer.byteLength(body));
-      req.write(body.slice(0, body.length / 2), () => req.destroy(new Error('cut')));
+      req.write(body.slice(0, body.length / 2), () => req.destroy(new Error('aborted')));
       return;
     }
-    req.end(body, () => cut !== undefined && setTimeout(() => req.destroy(new Error('cut')), cut));
+    req.end(body, () => abort !== undefined && setTimeout(() => req.destroy(new Error('aborted')), abort));
   });
 }
 
@@ -34,15 +35,18 @@ export class Client {
     this.token = mint({ userId: name, exp: Math.floor(Date.now() / 1000) + 86_400 });
   }
 
-  // Resolves to what Record.read makes of the reply, or to { lost } when there was none. With `whole` it is never cut.
+  // Resolves to the result of Record.read for the reply, or to { lost } if there was none. With `whole` it is never
+  // aborted.
   async call(target, { method = 'GET', body, headers = {}, expected = [], whole = false } = {}) {
     const { record, dice } = this;
     const text = body === undefined ? undefined : JSON.stringify(body);
-    const cut = whole || !dice.chance(record.cutting) ? undefined : dice.chance(20) && text ? 'body' : dice.below(40);
+    const abort = whole || !dice.chance(record.abortPercent) ? undefined : dice.chance(20) && text ? 'body'
+      : dice.below(40);
     record.count('requests');
     const reply = await send(`/api/sync${target}`, {
-      method, cut, body: text,
-      headers: { authorization: `Bearer ${this.token}`, ...(text && { 'content-type': 'application/json' }), ...headers },
+      method, abort, body: text,
+      headers: { authorization: `Bearer ${this.token}`, ...(text && { 'content-type': 'application/json' }),
+        ...headers },
     });
     if (reply.lost) {
       record.count('requests without an answer');

@@ -1,5 +1,5 @@
-// Chance that can be repeated: a stream of numbers for each name, all from one seed. Streams do not disturb each other, so
-// what one device does cannot change what another one plans.
+// Repeatable randomness: an independent stream of numbers for each name, all from one seed. The actions of one device
+// cannot change the plan of another.
 import { createHash } from 'node:crypto';
 
 export class Dice {
@@ -39,7 +39,7 @@ export class Dice {
     return list[this.below(list.length)];
   }
 
-  // One of the keys of `weights`, each as often as its number says.
+  // A random key of `weights`, with its value as the weight.
   weighted(weights) {
     let left = this.below(Object.values(weights).reduce((sum, weight) => sum + weight, 0));
     for (const [name, weight] of Object.entries(weights)) if ((left -= weight) < 0) return name;

@@ -1,12 +1,12 @@
-// Stands between the pool and PostgreSQL, on unix sockets, and cuts a connection at a COMMIT that writes: before the server
-// gets it, at the same moment, or after the server has done it but before the pool hears so.
+// A proxy between the pool and PostgreSQL, on unix sockets, which cuts a connection at a COMMIT of a write: before the
+// server gets it, at the same moment, or after the server has executed it but before the pool gets the answer.
 import { chmodSync } from 'node:fs';
 import net from 'node:net';
 
 const writes = new Set(['ledger_write', 'entities_write', 'queue_add']);
 const COMMITTED = Buffer.from('C\0\0\0\x0bCOMMIT\0', 'latin1');
 
-// Reads the messages of a client as they come: calls `message(type, body)` for each, and passes on what that does not stop.
+// Reads the messages of a client and calls `message(type, body)` for each, which may stop the stream.
 class Reader {
   constructor(message) {
     this.message = message;
@@ -14,7 +14,7 @@ class Reader {
     this.started = false;
   }
 
-  // Returns { pass, stop }: the bytes to pass on, and what message() answered instead of undefined.
+  // Returns { pass, stop }: the bytes to pass on, and the result of message() if it was not undefined.
   take(chunk) {
     const bytes = this.rest.length > 0 ? Buffer.concat([this.rest, chunk]) : chunk;
     let at = 0;
@@ -24,7 +24,7 @@ class Reader {
       const end = at + head + bytes.readUInt32BE(at + head);
       if (bytes.length < end) break;
       const type = head ? String.fromCharCode(bytes[at]) : 'startup';
-      this.started ||= bytes.readUInt16BE(at + 4) === 3; // else a request for encryption or to cancel
+      this.started ||= bytes.readUInt16BE(at + 4) === 3; // otherwise it requests encryption or cancellation
       const stop = this.message(type, bytes.subarray(at + head + 4, end));
       if (stop) return { pass: bytes.subarray(0, stop === 'before' ? at : bytes.length), stop };
       at = end;
@@ -34,7 +34,7 @@ class Reader {
   }
 }
 
-// The statement that a Bind names: portal, then statement, each ended by a zero.
+// The name of the statement in a Bind message: portal, then statement, each with a terminating zero.
 const statementOf = (body) => {
   const from = body.indexOf(0) + 1;
   return body.toString('latin1', from, body.indexOf(0, from));
@@ -48,15 +48,16 @@ export class Proxy {
     this.away = false;
     this.cuts = { before: 0, during: 0, after: 0 };
     this.server = net.createServer((client) => this.connect(client));
-    this.listening = new Promise((resolve, reject) => this.server.on('error', reject).listen(path, resolve)).then(() => chmodSync(path, 0o777));
+    this.listening = new Promise((resolve, reject) => this.server.on('error', reject).listen(path, resolve))
+      .then(() => chmodSync(path, 0o777));
   }
 
-  // The next COMMIT of a write meets `how`.
+  // Cuts the next COMMIT of a write as `how` says: 'before', 'during' or 'after'; undefined disarms.
   arm(how) {
     this.armed = how;
   }
 
-  // As if the network were gone: everything is cut and nobody gets in, until back().
+  // Simulates a network failure: all connections are cut and new ones refused until back().
   leave() {
     this.away = true;
     for (const end of this.pairs) end();
@@ -82,7 +83,7 @@ export class Proxy {
     this.pairs.add(end);
     for (const socket of [client, server]) socket.on('error', end).on('close', end);
 
-    let wrote = false, answer; // `answer`: what the server says to a COMMIT that must not be heard of
+    let wrote = false, answer; // `answer`: the withheld answer of the server to a COMMIT
     const reader = new Reader((type, body) => {
       if (type !== 'B') return undefined;
       const statement = statementOf(body);
@@ -99,7 +100,7 @@ export class Proxy {
       const { pass, stop } = reader.take(chunk);
       if (stop === 'after') answer = Buffer.alloc(0);
       if (stop !== 'before' && stop !== 'during') return server.write(pass);
-      // The bytes first: what is written before a socket is closed still arrives.
+      // Bytes that are written before a socket is closed still arrive.
       return server.write(pass, () => end());
     });
     server.on('data', (chunk) => {

@@ -1,4 +1,4 @@
-/* arena.[ch]: memory that a request gets and never gives back itself. */
+/* arena.[ch]: memory that is released all at once. */
 #include <check.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -7,7 +7,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "arena.h"
+#include "base/arena.h"
+#include "fixture.h"
+#include "unit.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -18,22 +20,7 @@
 #define BOOKY_ASAN
 #endif
 
-/* In loops: ck_assert_msg would tell the parent process about every pass. */
-#define HOLDS(condition, ...) ((condition) ? (void)0 : ck_abort_msg(__VA_ARGS__))
-
-static arena *a;
-
-static void setup(void)
-{
-    a = arena_new();
-}
-
-static void teardown(void)
-{
-    arena_free(a);
-}
-
-/* Sizes around every border: alignment (16), own block (16 KiB), shared block (64 KiB). */
+/* Sizes around every limit: alignment (16), own block (16 KiB), shared block (64 KiB). */
 static const size_t sizes[] = {0, 1, 15, 16, 17, 255, 4096, 16383, 16384, 16385, 65535, 65536, 65537, 1000000};
 
 START_TEST(memory_is_zeroed_aligned_and_not_shared)
@@ -45,7 +32,7 @@ START_TEST(memory_is_zeroed_aligned_and_not_shared)
             pieces[i] = arena_alloc(a, size);
             ck_assert_msg((uintptr_t)pieces[i] % 16 == 0, "%zu bytes: not aligned", size);
             for (size_t at = 0; at < size; at++)
-                HOLDS(pieces[i][at] == 0, "%zu bytes: byte %zu is not zero in round %d", size, at, round);
+                ASSERT_IN_LOOP(pieces[i][at] == 0, "%zu bytes: byte %zu is not zero in round %d", size, at, round);
             memset(pieces[i], 'A' + i, size);
         }
         for (int i = 0; i < 8 && size > 0; i++)
@@ -58,21 +45,40 @@ END_TEST
 START_TEST(growing_keeps_the_content_and_zeroes_the_rest)
 {
     size_t from = sizes[_i];
-    for (int i = 0; i < 5; i++) memset(arena_alloc(a, 100000), 'd', 100000); /* what the system may hand out again */
+    for (int i = 0; i < 5; i++)
+        memset(arena_alloc(a, 100000), 'd', 100000); /* memory that the system may hand out again */
     arena_reset(a);
     unsigned char *p = arena_alloc(a, from);
     memset(p, 'x', from);
-    unsigned char *newer = arena_alloc(a, 20000 + from); /* a neighbour that moves too */
+    unsigned char *other = arena_alloc(a, 20000 + from); /* a second allocation that moves too */
     for (size_t size = from; size < 200000; size = size * 2 + 100) {
         size_t grown = size * 2 + 100;
         p = arena_grow(a, p, size, grown);
         for (size_t at = 0; at < grown; at++)
-            HOLDS(p[at] == (at < from ? 'x' : 0), "%zu to %zu bytes: byte %zu", size, grown, at);
-        newer = arena_grow(a, newer, 20000 + size, 20000 + grown);
-        HOLDS(newer[0] == 0, "%zu to %zu bytes: the neighbour", size, grown);
+            ASSERT_IN_LOOP(p[at] == (at < from ? 'x' : 0), "%zu to %zu bytes: byte %zu", size, grown, at);
+        other = arena_grow(a, other, 20000 + size, 20000 + grown);
+        ASSERT_IN_LOOP(other[0] == 0, "%zu to %zu bytes: the other allocation", size, grown);
     }
     ck_assert_ptr_eq(arena_grow(a, p, 100, 50), p);
     ck_assert_ptr_nonnull(arena_grow(a, NULL, 0, 10));
+}
+END_TEST
+
+START_TEST(the_memory_that_a_request_took_is_counted_with_that_of_its_children)
+{
+    arena_taken(a);
+    arena_alloc(a, 100);
+    ck_assert_uint_eq(arena_taken(a), 0); /* from the block that is there */
+    char *grows = arena_alloc(a, 100000);
+    arena *child = arena_child(a);
+    arena_alloc(arena_child(child), 50000);
+    arena_reset(child);
+    arena_grow(a, grows, 100000, 300000);
+    size_t taken = arena_taken(a);
+    ck_assert_uint_ge(taken, 350000);
+    ck_assert_uint_lt(taken, 450000);
+    arena_reset(a);
+    ck_assert_uint_eq(arena_taken(a), 0);
 }
 END_TEST
 
@@ -100,7 +106,7 @@ START_TEST(handles_are_released_newest_first_and_once)
 }
 END_TEST
 
-START_TEST(what_cannot_be_allocated_unwinds_to_the_guard)
+START_TEST(a_failed_allocation_unwinds_to_the_guard)
 {
     static const size_t impossible[] = {SIZE_MAX, SIZE_MAX - 15, SIZE_MAX / 2 + 1};
     jmp_buf point;
@@ -121,7 +127,7 @@ START_TEST(what_cannot_be_allocated_unwinds_to_the_guard)
 }
 END_TEST
 
-#ifndef BOOKY_ASAN /* which does not live with a limit */
+#ifndef BOOKY_ASAN /* needs more address space than the limit */
 static volatile size_t released;
 
 static void count(void *handle)
@@ -130,14 +136,14 @@ static void count(void *handle)
     released++;
 }
 
-START_TEST(a_handle_that_cannot_be_noted_is_released_at_once)
+START_TEST(a_handle_that_cannot_be_stored_is_released_at_once)
 {
     jmp_buf point;
     struct rlimit limit, tight;
-    volatile size_t noted = 0;
+    volatile size_t stored = 0;
     size_t pages = 0;
     const char *preload = getenv("LD_PRELOAD");
-    if (preload && strstr(preload, "valgrind")) return; /* nor does that */
+    if (preload && strstr(preload, "valgrind")) return; /* valgrind does, too */
     FILE *f = fopen("/proc/self/statm", "r");
     ck_assert(f && fscanf(f, "%zu", &pages) == 1);
     fclose(f);
@@ -147,12 +153,12 @@ START_TEST(a_handle_that_cannot_be_noted_is_released_at_once)
     arena_guard(a, &point);
     setrlimit(RLIMIT_AS, &tight);
     if (setjmp(point) == 0)
-        for (; noted < 100000000; noted++) arena_defer(a, count, NULL);
+        for (; stored < 100000000; stored++) arena_defer(a, count, NULL);
     setrlimit(RLIMIT_AS, &limit);
-    ck_assert_uint_lt(noted, 100000000);
+    ck_assert_uint_lt(stored, 100000000);
     ck_assert_uint_eq(released, 1);
     arena_reset(a);
-    ck_assert_uint_eq(released, noted + 1);
+    ck_assert_uint_eq(released, stored + 1);
 }
 END_TEST
 #endif
@@ -163,7 +169,7 @@ static void note_child(void *handle)
     strcat(order, "c");
 }
 
-START_TEST(a_child_goes_with_its_parent)
+START_TEST(a_child_is_released_with_its_parent)
 {
     order[0] = '\0';
     arena_defer(a, note, "1");
@@ -185,8 +191,10 @@ START_TEST(a_child_unwinds_to_the_guard_of_its_parent)
     volatile int unwound = 0;
     arena_guard(a, &point);
     arena *child = arena_child(a);
-    if (setjmp(point)) unwound++;
-    else arena_alloc(child, SIZE_MAX);
+    if (setjmp(point))
+        unwound++;
+    else
+        arena_alloc(child, SIZE_MAX);
     ck_assert_int_eq(unwound, 1);
 }
 END_TEST
@@ -204,7 +212,7 @@ START_TEST(texts_are_copied_and_formatted)
 }
 END_TEST
 
-START_TEST(a_strbuf_grows_by_any_piece)
+START_TEST(a_strbuf_grows)
 {
     strbuf b = STRBUF(a);
     ck_assert_ptr_null(b.data);
@@ -229,18 +237,19 @@ Suite *suite_arena(void)
 {
     Suite *s = suite_create("arena");
     TCase *c = tcase_create("arena");
-    tcase_add_checked_fixture(c, setup, teardown);
-    tcase_add_loop_test(c, memory_is_zeroed_aligned_and_not_shared, 0, sizeof sizes / sizeof *sizes);
-    tcase_add_loop_test(c, growing_keeps_the_content_and_zeroes_the_rest, 0, sizeof sizes / sizeof *sizes);
+    tcase_add_checked_fixture(c, fixture_setup, fixture_teardown);
+    tcase_add_loop_test(c, memory_is_zeroed_aligned_and_not_shared, 0, COUNT(sizes));
+    tcase_add_loop_test(c, growing_keeps_the_content_and_zeroes_the_rest, 0, COUNT(sizes));
+    tcase_add_test(c, the_memory_that_a_request_took_is_counted_with_that_of_its_children);
     tcase_add_test(c, handles_are_released_newest_first_and_once);
-    tcase_add_test(c, what_cannot_be_allocated_unwinds_to_the_guard);
+    tcase_add_test(c, a_failed_allocation_unwinds_to_the_guard);
 #ifndef BOOKY_ASAN
-    tcase_add_test(c, a_handle_that_cannot_be_noted_is_released_at_once);
+    tcase_add_test(c, a_handle_that_cannot_be_stored_is_released_at_once);
 #endif
-    tcase_add_test(c, a_child_goes_with_its_parent);
+    tcase_add_test(c, a_child_is_released_with_its_parent);
     tcase_add_test(c, a_child_unwinds_to_the_guard_of_its_parent);
     tcase_add_test(c, texts_are_copied_and_formatted);
-    tcase_add_test(c, a_strbuf_grows_by_any_piece);
+    tcase_add_test(c, a_strbuf_grows);
     suite_add_tcase(s, c);
     return s;
 }

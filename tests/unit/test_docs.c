@@ -1,26 +1,25 @@
-/* The sample configuration and booky-sync.conf(5) against the table of settings: each is in both, and nothing else is. */
+/* The sample configuration and booky-sync.conf(5) describe exactly the settings of the table in conf.c. */
 #include <check.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf.h"
-
-#define COUNT(list) (sizeof(list) / sizeof *(list))
+#include "base/conf.h"
+#include "unit.h"
 
 /* One setting as a document describes it. */
 typedef struct entry {
-    char name[64];  /* section.key */
-    char text[2048]; /* the sample: the comment above it; the manual: what follows it, with the line ends */
-    char value[256]; /* the sample: behind the equals sign */
+    char name[64];   /* section.key */
+    char text[2048]; /* the sample: the comment above it; the manual: the lines after it */
+    char value[256]; /* the sample: the default after the equals sign */
 } entry;
 
 static entry entries[256];
 static size_t entry_count;
 static char section[16];
 
-/* Copies `from` up to one of `ends` into to[size], which must have room. */
+/* Copies `from` up to one of `ends` into to[size]; fails the test when it does not fit. */
 static void copy(char *to, size_t size, const char *from, const char *ends)
 {
     size_t len = strcspn(from, ends);
@@ -58,18 +57,20 @@ static void append(char *text, size_t size, const char *line)
     copy(text + strlen(text), size - strlen(text), line, "");
 }
 
-/* "[section]", "# comment", ";key = default"; a comment belongs to the setting right below it. */
+/* Lines are "[section]", "# comment" or ";key = default". A comment belongs to the setting directly below it. */
 static void read_sample(void)
 {
     FILE *f = open_document("examples/booky-sync.conf");
     char line[512], comment[2048] = "";
     while (fgets(line, sizeof line, f)) {
-        if (*line == '#') append(comment, sizeof comment, line + 1);
-        else if (*line == '[') copy(section, sizeof section, line + 1, "]");
+        if (*line == '#')
+            append(comment, sizeof comment, line + 1);
+        else if (*line == '[')
+            copy(section, sizeof section, line + 1, "]");
         else if (*line != '\n') {
-            ck_assert_msg(*line == ';', "the sample sets something: %s", line);
+            ck_assert_msg(*line == ';', "the sample changes a setting: %s", line);
             const char *equals = strchr(line, '=');
-            ck_assert_msg(equals != NULL, "neither section, comment nor setting: %s", line);
+            ck_assert_msg(equals != NULL, "not a section, comment or setting: %s", line);
             entry *e = add_entry(line + 1);
             copy(e->value, sizeof e->value, equals + 1 + strspn(equals + 1, " "), "\n");
             copy(e->text, sizeof e->text, comment, "");
@@ -79,7 +80,7 @@ static void read_sample(void)
     fclose(f);
 }
 
-/* Within .Sh SETTINGS: ".Ss [section]", ".It Cm key", then its text. */
+/* In .Sh SETTINGS: ".Ss [section]", ".It Cm key", then the text of the setting. */
 static void read_manual(void)
 {
     FILE *f = open_document("man/booky-sync.conf.5");
@@ -89,15 +90,19 @@ static void read_manual(void)
     while (fgets(line, sizeof line, f)) {
         if (strncmp(line, ".Sh ", 4) == 0) settings = strcmp(line, ".Sh SETTINGS\n") == 0;
         if (!settings) continue;
-        if (strncmp(line, ".Ss [", 5) == 0) copy(section, sizeof section, line + 5, "]");
-        else if (strncmp(line, ".It Cm ", 7) == 0) e = add_entry(line + 7);
-        else if (strcmp(line, ".El\n") == 0) e = NULL;
-        else if (e) append(e->text, sizeof e->text, line);
+        if (strncmp(line, ".Ss [", 5) == 0)
+            copy(section, sizeof section, line + 5, "]");
+        else if (strncmp(line, ".It Cm ", 7) == 0)
+            e = add_entry(line + 7);
+        else if (strcmp(line, ".El\n") == 0)
+            e = NULL;
+        else if (e)
+            append(e->text, sizeof e->text, line);
     }
     fclose(f);
 }
 
-/* Each row has one entry, and each entry a row. */
+/* Each row has one entry, and each entry has a row. */
 static void check_names(void)
 {
     for (size_t i = 0; i < entry_count; i++) {
@@ -120,7 +125,7 @@ static const entry *entry_of(const conf_row *row)
     return NULL;
 }
 
-/* Whether `word` is in `text` as a whole word, in capitals or not. */
+/* Whether `word` is in `text` as a whole word, in upper or lower case. */
 static bool has_word(const char *text, const char *word)
 {
     size_t len = strlen(word);
@@ -153,7 +158,8 @@ START_TEST(the_sample_has_default_unit_and_choices)
         if (row->fallback)
             ck_assert_msg(strcmp(e->value, row->fallback) == 0, "%s: the default is \"%s\", not \"%s\"", row->name,
                           row->fallback, e->value);
-        else ck_assert_msg(has_word(e->text, "unset"), "%s: what does unset mean?", row->name);
+        else
+            ck_assert_msg(has_word(e->text, "unset"), "%s: the meaning of unset is missing", row->name);
         ck_assert_msg(!row->unit || has_word(e->text, row->unit), "%s: the unit %s is missing", row->name, row->unit);
         check_choices(row, e->text);
     }
@@ -173,12 +179,16 @@ START_TEST(the_manual_has_default_bounds_unit_and_choices)
     for (const conf_row *row = conf_rows; row->name; row++) {
         const entry *e = entry_of(row);
         char expected[512];
-        if (!row->fallback) snprintf(expected, sizeof expected, "\nDefault: ");
-        else if (!*row->fallback) snprintf(expected, sizeof expected, "\nDefault: empty.\n");
-        else snprintf(expected, sizeof expected, "\nDefault:\n.Ql %s .\n", row->fallback);
+        if (!row->fallback)
+            snprintf(expected, sizeof expected, "\nDefault: ");
+        else if (!*row->fallback)
+            snprintf(expected, sizeof expected, "\nDefault: empty.\n");
+        else
+            snprintf(expected, sizeof expected, "\nDefault:\n.Ql %s .\n", row->fallback);
         ck_assert_msg(strstr(e->text, expected) != NULL, "%s: this is missing:%s", row->name, expected);
         if (row->type == CONF_INTEGER) {
-            snprintf(expected, sizeof expected, "\n%lld to %lld %s.\n", (long long)row->min, (long long)row->max, row->unit);
+            snprintf(expected, sizeof expected, "\n%lld to %lld %s.\n", (long long)row->min, (long long)row->max,
+                     row->unit);
             ck_assert_msg(strstr(e->text, expected) != NULL, "%s: this is missing:%s", row->name, expected);
         }
         check_choices(row, e->text);

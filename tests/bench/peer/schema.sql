@@ -5,7 +5,7 @@ CREATE TABLE peer.entities (
     type       text NOT NULL,
     entity_id  text NOT NULL,
     data       jsonb NOT NULL,
-    edited_at  timestamptz NOT NULL, -- by the client's clock: the last one wins
+    edited_at  timestamptz NOT NULL, -- by the client's clock; the last edit wins
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     deleted_at timestamptz,

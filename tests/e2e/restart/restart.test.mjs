@@ -1,4 +1,4 @@
-// The server goes away under devices that are at work.
+// The server is restarted while devices sync.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -21,7 +21,7 @@ async function startPool() {
   await until('the pool answers', async () => (await request('/api/health')).status === 200);
 }
 
-test('the pool restarts while a device syncs: nothing is lost and nothing done twice', async () => {
+test('the pool is restarted while a device syncs: nothing is lost and nothing is applied twice', async () => {
   const owner = new Owner();
   const [phone, laptop] = [await Device.open(owner), await Device.open(owner)];
   for (let i = 0; i < 60; i++) await phone.queue('book', `b${i}`, 'create', { title: `Book ${i}` });
@@ -29,7 +29,8 @@ test('the pool restarts while a device syncs: nothing is lost and nothing done t
   await until('some are sent', async () => (await phone.status()).pendingOperations < 60);
   await stopPool('SIGTERM');
   await phone.queue('book', 'late', 'create', { title: 'While the server was away' });
-  await until('noticed', async () => (await phone.heard('error')).length > 0 || (await phone.sync()).ok === false);
+  const failed = async () => (await phone.events('error')).length > 0 || (await phone.sync()).ok === false;
+  await until('a round has failed', failed);
   await startPool();
   await until('everything is sent', async () => (await phone.status()).pendingOperations === 0);
   assert.equal((await phone.status()).review, 0);
@@ -41,21 +42,22 @@ test('the pool restarts while a device syncs: nothing is lost and nothing done t
   await Promise.all([phone.close(), laptop.close()]);
 });
 
-test('the event stream is cut: it is opened again, and edits come by it as before', async () => {
+test('the event stream is interrupted: it is reopened, and reports edits as before', async () => {
   const owner = new Owner();
   const [phone, laptop] = [await Device.open(owner), await Device.open(owner, { realtime: true })];
-  const opened = () => laptop.page.waitForResponse((reply) => reply.url().includes('/events') && reply.status() === 200);
+  const isStream = (reply) => reply.url().includes('/events') && reply.status() === 200;
+  const opened = () => laptop.page.waitForResponse(isStream);
   const first = opened();
   await laptop.monitor();
   await first;
   const second = opened();
   await stopPush();
-  // Without the push process the API goes on.
+  // The API works without the push process.
   await phone.queue('book', 'b1', 'create', { title: 'While no stream was there' });
   await phone.synced();
   await startPush();
   await second;
-  await until('what was missed', async () => (await laptop.get('book', 'b1'))?.title);
+  await until('the missed edit is pulled', async () => (await laptop.get('book', 'b1'))?.title);
   await phone.queue('book', 'b2', 'create', { title: 'By the new stream' });
   await phone.synced();
   await until('shown', async () => (await laptop.get('book', 'b2'))?.title);

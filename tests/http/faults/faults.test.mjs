@@ -1,29 +1,31 @@
-// Faults of the database, made on purpose. They hit everybody who uses the stack, so they stand in a folder of their own:
-// run them alone, and only against a stack made for tests.
+// Database faults made on purpose. They affect every user of the stack, hence the separate folder: run these tests
+// alone, and only against a stack made for tests.
 import assert from 'node:assert/strict';
 import https from 'node:https';
 import test, { after } from 'node:test';
-import { User, book, ca, checkError, literal, op, origin, patch, request, sleep, sql, until, withSession } from '../lib.mjs';
+import {
+  User, book, ca, checkError, literal, op, origin, request, sleep, sql, until, waiters, withSession,
+} from '../lib.mjs';
 
 const workers = `SELECT pid FROM pg_stat_activity WHERE usename = 'booky' AND application_name = 'booky-sync'`;
 const disconnect = () => sql(workers.replace('pid', 'pg_terminate_backend(pid)'));
 const connections = async () => (await sql(workers)).length;
 
-// The fewer of two looks: a worker that is being replaced has two connections for a moment.
+// The number of connections; the lower of two counts, because a worker that is being replaced has two for a moment.
 const settled = async () => {
   const first = await connections();
   await sleep(500);
   return Math.min(first, await connections());
 };
 
-// Waits until as many workers as there were are connected again, so that the next fault meets a connection in use. One of the
-// connections may be that of the process for metrics.
+// Waits until as many workers as before are connected again, so that the next fault hits a connection in use. One of
+// the connections may belong to the process that serves the metrics.
 const connected = (count) => until('every worker is connected', async () => {
   const replies = await Promise.all([...Array.from({ length: 16 }, () => request('/api/health')), request('/metrics')]);
   return replies.every(({ status }) => status === 200) && (await connections()) >= count;
 });
 
-// Sets something in the database, runs `work` on new connections and takes it back, whatever happens.
+// Runs the statements of `set`, then `work` on new connections, and then `undo`, whatever happens.
 async function during(set, undo, work, { reconnect = true } = {}) {
   const count = await settled();
   try {
@@ -40,24 +42,27 @@ async function during(set, undo, work, { reconnect = true } = {}) {
 
 after(() => sql('ALTER ROLE booky LOGIN'));
 
-test('the database is away: every endpoint says so and when to come again, and goes on by itself when it is back', async () => {
+test('every endpoint answers 503 with Retry-After while the database is down, and recovers by itself', async () => {
   const user = new User();
   await user.apply(book('before'));
   const operations = [book('b1')];
   await during(['ALTER ROLE booky NOLOGIN'], ['ALTER ROLE booky LOGIN'], async () => {
     for (let i = 0; i < 8; i++)
-      for (const reply of [await user.post({ operations }), await user.changes(), await user.request('/status'), await request('/api/health')]) {
+      for (const ask of [() => user.post({ operations }), () => user.changes(), () => user.request('/status'),
+        () => request('/api/health')]) {
+        const reply = await ask();
         checkError(reply, 503, 'SYNC_FAILED');
         assert.match(reply.headers['retry-after'], /^\d+$/);
       }
     checkError(await request('/api/sync/status'), 401, 'UNAUTHORIZED');
+    for (const { token } of [user, {}]) assert.equal((await request('/api/sync/config', { token })).status, 200);
     checkError(await user.request('/nothing'), 404, 'NOT_FOUND');
   }, { reconnect: false });
   assert.equal((await user.send(operations)).results[0].duplicate, undefined);
   assert.equal((await user.pull()).changes.length, 2);
 });
 
-test('the database became read-only, as after a failover: writes are 503, reads go on', async () => {
+test('writes get a 503 and reads succeed while the database is read-only, as after a failover', async () => {
   const user = new User();
   await user.apply(book('before'));
   const set = 'ALTER ROLE booky SET default_transaction_read_only = on';
@@ -68,30 +73,33 @@ test('the database became read-only, as after a failover: writes are 503, reads 
   assert.equal((await user.apply(book('b1'))).status, 'success');
 });
 
-test('connections that were cut while idle are made anew without anyone noticing', async () => {
+test('connections that broke while idle are reopened without a failed request', async () => {
   const user = new User();
   for (let i = 0; i < 5; i++) {
     await disconnect();
-    const replies = await Promise.all(Array.from({ length: 8 }, (_, n) => user.post({ operations: [book(`b${i}-${n}`)] })));
+    const replies = await Promise.all(
+      Array.from({ length: 8 }, (_, n) => user.post({ operations: [book(`b${i}-${n}`)] })));
     assert.deepEqual([...new Set(replies.map(({ status }) => status))], [200]);
   }
   assert.equal((await user.pull()).changes.length, 40);
 });
 
-// What a commit in doubt may be: not done, or done. Either way the retry with the same ids has one effect.
+// A commit in doubt may have happened or not. Either way the retry with the same ids takes effect once.
 
 const waiting = (event) =>
   until(`a commit waits in ${event}`, async () => (await sql(`${workers} AND wait_event = '${event}'`))[0]);
 
-test('a connection that breaks during a commit that fails: 503, and the retry is applied', async () => {
+test('a connection that breaks during a failing commit gives a 503, and the retry is applied', async () => {
   const user = new User();
   const operations = [book('b1'), op('create', 'tag', 't1', { name: 'N' })];
   const set = [
-    `CREATE FUNCTION booky.test_wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(10); RETURN NULL; END'`,
+    `CREATE FUNCTION booky.test_wait() RETURNS trigger LANGUAGE plpgsql AS` +
+      ` 'BEGIN PERFORM pg_sleep(10); RETURN NULL; END'`,
     `CREATE CONSTRAINT TRIGGER test_wait AFTER INSERT ON booky.ledger DEFERRABLE INITIALLY DEFERRED FOR EACH ROW` +
       ` WHEN (NEW.user_id = ${literal(user.id)}) EXECUTE FUNCTION booky.test_wait()`,
   ];
-  await during(set, ['DROP TRIGGER IF EXISTS test_wait ON booky.ledger', 'DROP FUNCTION IF EXISTS booky.test_wait'], async () => {
+  const undo = ['DROP TRIGGER IF EXISTS test_wait ON booky.ledger', 'DROP FUNCTION IF EXISTS booky.test_wait'];
+  await during(set, undo, async () => {
     const write = user.post({ operations });
     await sql(`SELECT pg_terminate_backend(${await waiting('PgSleep')})`);
     const { message } = checkError(await write, 503, 'SYNC_FAILED');
@@ -99,13 +107,14 @@ test('a connection that breaks during a commit that fails: 503, and the retry is
     assert.deepEqual((await user.pull()).changes, []);
   });
   const { results } = await user.send(operations);
-  assert.deepEqual(results.map(({ status, duplicate }) => [status, duplicate]), [['success', undefined], ['success', undefined]]);
+  assert.deepEqual(results.map(({ status, duplicate }) => [status, duplicate]),
+    [['success', undefined], ['success', undefined]]);
 });
 
-test('a connection that breaks during a commit that succeeds: 503, and the retry gets the stored result', async () => {
+test('a connection that breaks during a successful commit gives a 503, and the retry the stored result', async () => {
   const user = new User();
   const operations = [book('b1'), op('create', 'tag', 't1', { name: 'N' })];
-  // A standby that does not exist: the commit is done here and waits for its confirmation.
+  // The standby does not exist, so the commit is done on the primary and waits for a confirmation.
   const set = `ALTER SYSTEM SET synchronous_standby_names = 'nobody'`;
   const reload = 'SELECT pg_reload_conf()';
   await during([set, reload], ['ALTER SYSTEM RESET synchronous_standby_names', reload], async () => {
@@ -116,12 +125,34 @@ test('a connection that breaks during a commit that succeeds: 503, and the retry
   const before = (await user.changes()).text;
   const { results } = await user.send(operations);
   assert.deepEqual(results.map(({ status, duplicate }) => [status, duplicate]), [['success', true], ['success', true]]);
-  assert.equal((await user.changes()).text, before, 'nothing was done twice');
+  assert.equal((await user.changes()).text, before, 'nothing was applied twice');
 });
 
-// A pull that breaks in the middle
+test('a write that is cancelled before its commit: 503, and the reply says that nothing was applied', async () => {
+  const user = new User();
+  const operations = [book('b1')];
+  await user.apply(book('before'));
+  const { message } = await withSession(async (session) => {
+    await session.query('BEGIN');
+    // The write of the operation's ledger row waits for this one; COMMIT is sent behind it.
+    await session.query(`INSERT INTO ledger (user_id, operation_id, processed_at, hash, result)` +
+      ` VALUES (${literal(user.id)}, ${literal(operations[0].id)}, 0, '', '{}')`);
+    const write = user.post({ operations });
+    const [pid] = await until('the write waits', async () => {
+      const pids = await waiters(session);
+      return pids.length > 0 && pids;
+    });
+    await sql(`SELECT pg_cancel_backend(${pid})`);
+    return checkError(await write, 503, 'SYNC_FAILED');
+  });
+  assert.match(message, /nothing was applied/);
+  assert.equal((await user.pull()).changes.length, 1);
+  assert.equal((await user.apply(operations[0])).duplicate, undefined);
+});
 
-// Resolves to { status, bytes, whole } of a reply that may break off.
+// A pull that breaks off
+
+// Pulls; resolves to { status, bytes, whole } of a reply that may break off.
 function pullRaw(user) {
   return new Promise((resolve) => {
     const headers = { authorization: `Bearer ${user.token}` };
@@ -135,7 +166,7 @@ function pullRaw(user) {
   });
 }
 
-test('a pull that breaks in the middle does not look like a whole one', async () => {
+test('a pull that breaks off is recognisably incomplete', async () => {
   const user = new User();
   const notes = 'x'.repeat(5000);
   await user.send(Array.from({ length: 200 }, (_, i) => book(`b${String(i).padStart(3, '0')}`, { notes })));
@@ -145,9 +176,10 @@ test('a pull that breaks in the middle does not look like a whole one', async ()
       ` 'BEGIN IF id = ''the-end'' THEN PERFORM pg_sleep(10); END IF; RETURN true; END'`,
     `CREATE POLICY test_wait ON booky.entities AS RESTRICTIVE FOR SELECT TO booky_worker` +
       ` USING (user_id <> ${literal(user.id)} OR booky.test_wait(entity_id))`,
-    'ALTER ROLE booky SET enable_sort = off', // or the policy's price would make the planner sort
+    'ALTER ROLE booky SET enable_sort = off', // otherwise the cost of the policy makes the planner sort
   ];
-  const undo = ['ALTER ROLE booky RESET enable_sort', 'DROP POLICY IF EXISTS test_wait ON booky.entities', 'DROP FUNCTION IF EXISTS booky.test_wait'];
+  const undo = ['ALTER ROLE booky RESET enable_sort', 'DROP POLICY IF EXISTS test_wait ON booky.entities',
+    'DROP FUNCTION IF EXISTS booky.test_wait'];
   await during(set, undo, async () => {
     const pull = pullRaw(user);
     await sql(`SELECT pg_terminate_backend(${await waiting('PgSleep')})`);

@@ -1,4 +1,4 @@
-// Where a request ends: whoever writes two ends into one request is refused, and the pool gets each request once and whole.
+// Message framing: a request with contradictory lengths is refused, and the pool gets each request once and complete.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import test, { after, before, beforeEach } from 'node:test';
@@ -17,7 +17,8 @@ beforeEach(() => {
 });
 
 const NEXT = `GET /api/sync/smuggled HTTP/1.1\r\nHost: ${HOST}\r\nConnection: close\r\n\r\n`;
-const post = (...lines) => `POST /api/sync/operations HTTP/1.1\r\nHost: ${HOST}\r\nAuthorization: Bearer t\r\n${lines.map((line) => `${line}\r\n`).join('')}\r\n`;
+const post = (...lines) =>
+  ['POST /api/sync/operations HTTP/1.1', `Host: ${HOST}`, 'Authorization: Bearer t', ...lines, '', ''].join('\r\n');
 const chunked = (body) => `${post('Transfer-Encoding: chunked')}${body}`;
 
 const refused = {
@@ -29,7 +30,7 @@ const refused = {
   'a hexadecimal length': post('Content-Length: 0x2') + '{}',
   'a length with a unit': post('Content-Length: 2b') + '{}',
   'an empty length': post('Content-Length:') + '{}',
-  'a length beyond all numbers': post('Content-Length: 99999999999999999999') + '{}',
+  'a length beyond all integers': post('Content-Length: 99999999999999999999') + '{}',
   'a length and chunks': post('Content-Length: 2', 'Transfer-Encoding: chunked') + '0\r\n\r\n',
   'chunks and a length': post('Transfer-Encoding: chunked', 'Content-Length: 2') + '0\r\n\r\n',
   'two transfer codings': post('Transfer-Encoding: chunked', 'Transfer-Encoding: chunked') + '0\r\n\r\n',
@@ -37,25 +38,26 @@ const refused = {
   'chunks in HTTP/1.0': chunked('0\r\n\r\n').replace('HTTP/1.1', 'HTTP/1.0'),
   'no host': post('Content-Length: 2').replace(/Host: .*\r\n/, '') + '{}',
   'two hosts': post('Host: other.example', 'Content-Length: 2') + '{}',
-  'a chunk size that is no number': chunked('zz\r\n{}\r\n0\r\n\r\n'),
+  'a chunk size that is not a number': chunked('zz\r\n{}\r\n0\r\n\r\n'),
   'a negative chunk size': chunked('-2\r\n{}\r\n0\r\n\r\n'),
-  'a chunk size beyond all numbers': chunked('fffffffffffffffff\r\n{}\r\n0\r\n\r\n'),
+  'a chunk size beyond all integers': chunked('fffffffffffffffff\r\n{}\r\n0\r\n\r\n'),
   'a chunk that is longer than its size': chunked('2\r\n{}{}\r\n0\r\n\r\n'),
   'a chunk without a size': chunked('\r\n{}\r\n0\r\n\r\n'),
   'NUL in a field': post('X-Any: a\0b', 'Content-Length: 2') + '{}',
 };
 for (const [name, text] of Object.entries(refused)) {
-  test(`${name}: 400, and neither this nor what follows reaches the pool`, async () => {
+  test(`a malformed request is a 400, and neither it nor the next one reaches the pool: ${name}`, async () => {
     const replies = await site.send(text + NEXT);
-    assert.equal(replies.length, 1, 'nothing that follows is answered');
+    assert.equal(replies.length, 1, 'the next request is not answered');
     checkError(replies[0], 400, 'VALIDATION_ERROR');
     assert.equal(replies[0].headers.connection, 'close');
     assert.equal(site.pool.begun - begun, 0);
   });
 }
 
-for (const coding of ['gzip', 'gzip, chunked', 'identity', 'xchunked', 'chunked, identity', '\vchunked', 'chunked\t;a']) {
-  test(`Transfer-Encoding ${JSON.stringify(coding)} is a 501 that does not ask to retry, and reaches nobody`, async () => {
+for (const coding of ['gzip', 'gzip, chunked', 'identity', 'xchunked', 'chunked, identity', '\vchunked',
+  'chunked\t;a']) {
+  test(`Transfer-Encoding ${JSON.stringify(coding)} is a 501 and does not reach the pool`, async () => {
     const replies = await site.send(post(`Transfer-Encoding: ${coding}`) + '0\r\n\r\n' + NEXT);
     assert.equal(replies.length, 1);
     assert.match(checkError(replies[0], 501, 'VALIDATION_ERROR').message, /Transfer-Encoding/);
@@ -74,7 +76,7 @@ for (const version of ['2.0', '3.0', '9.9']) {
   });
 }
 
-test('a request inside of a body stays a body', async () => {
+test('a request within a body is not executed', async () => {
   for (const [text, body] of [
     [post(`Content-Length: ${NEXT.length}`) + NEXT, NEXT],
     [chunked(`${NEXT.length.toString(16)}\r\n${NEXT}\r\n0\r\n\r\n`), NEXT],
@@ -90,7 +92,7 @@ test('a request inside of a body stays a body', async () => {
   }
 });
 
-test('what follows a whole request is a request of its own', async () => {
+test('pipelined requests are separate requests', async () => {
   const replies = await site.send(post('Content-Length: 2') + '{}' + chunked('2\r\n{}\r\n0\r\n\r\n') + NEXT);
   assert.deepEqual(replies.map((reply) => reply.status), [200, 200, 200]);
   assert.deepEqual(site.taken().map(({ params, body }) => [params.REQUEST_METHOD, params.REQUEST_URI, String(body)]), [
@@ -98,7 +100,7 @@ test('what follows a whole request is a request of its own', async () => {
   ]);
 });
 
-test('over HTTP/2, a body that is shorter or longer than announced does not reach the pool', async () => {
+test('an HTTP/2 body that is shorter or longer than announced does not reach the pool', async () => {
   for (const length of [1, 40]) {
     const client = site.h2();
     client.on('error', () => {});
@@ -115,9 +117,9 @@ test('over HTTP/2, a body that is shorter or longer than announced does not reac
   }
 });
 
-// How a field becomes a parameter of the worker.
+// Header fields as FastCGI parameters
 
-test('a field with an underscore cannot pass for another one, nor Proxy for a proxy', async () => {
+test('a field with an underscore does not replace another one, and Proxy is dropped', async () => {
   const headers = { Content_Length: '40', X_Request_Id: 'underscore-1', If_Match: '"1"', Proxy: 'http://evil.example' };
   const reply = await site.request('/api/sync/status', { headers });
   assert.equal(reply.status, 200);
@@ -128,16 +130,16 @@ test('a field with an underscore cannot pass for another one, nor Proxy for a pr
   assert.ok(!params.HTTP_PROXY);
 });
 
-test('the pool gets the path as it was sent, and decodes it itself', async () => {
+test('the pool gets the path undecoded', async () => {
   for (const target of ['/api/sync/a%2Fb', '/api/sync/%2e%2e/x', '/api/sync//x?since=%2B1&b=c%20d', '/sync/%C3%BC']) {
     assert.equal((await site.request(target)).status, target.includes('%2e') ? 404 : 200, target);
     const taken = site.taken();
-    if (target.includes('%2e')) assert.deepEqual(taken, []); // outside of the API, as nginx decodes it
+    if (target.includes('%2e')) assert.deepEqual(taken, []); // nginx decodes it, and it is outside of the API
     else assert.equal(taken[0].params.REQUEST_URI, target);
   }
 });
 
-test('each field arrives, and the token as it is', async () => {
+test('the pool gets token, conditions, content type and query unchanged', async () => {
   const headers = {
     authorization: `Bearer ${'a.b-c_'.repeat(1000)}`,
     'if-none-match': 'W/"1", "2"',

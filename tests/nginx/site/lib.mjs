@@ -1,6 +1,6 @@
-// What the tests of the shipped site share: an nginx of their own with booky-sync.conf as it is, but for ports,
-// certificates, sockets and log, and in place of the worker pool a FastCGI server that answers what a test wants.
-// Needs nginx and openssl; no server has to run and nothing is read from the environment.
+// Shared by the tests of the shipped site: a private nginx with booky-sync.conf unchanged except for ports,
+// certificates, sockets and log, and a FastCGI server in place of the pool that answers what a test wants. Needs nginx
+// and openssl; no server has to run, and no environment variable is read.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,6 +12,7 @@ import path from 'node:path';
 import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { Pool } from './pool.mjs';
+import { parseReplies } from '../../replies.mjs';
 import { sleep, until } from '../../wait.mjs';
 
 export { sleep, until };
@@ -20,24 +21,26 @@ const shipped = fileURLToPath(new URL('../../../nginx/', import.meta.url));
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/local/sbin:/usr/sbin:/sbin` };
 
 export const HOST = 'api.example.org'; // as in booky-sync.conf
-// An interrupted run takes its nginx along (see #remove).
+// An interrupted run stops its nginx (see #remove).
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
 
 async function freePorts(count) {
   const servers = Array.from({ length: count }, () => net.createServer());
   const ports = [];
-  for (const server of servers) ports.push(await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server.address().port))));
+  for (const server of servers)
+    ports.push(await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server.address().port))));
   for (const server of servers) await new Promise((resolve) => server.close(resolve));
   return ports;
 }
 
 function certificate(folder, name, ...key) {
-  execFileSync('openssl', ['req', '-x509', '-nodes', '-newkey', ...key, '-days', '2', '-subj', `/CN=${HOST}`, '-addext', `subjectAltName=DNS:${HOST}`,
+  execFileSync('openssl', ['req', '-x509', '-nodes', '-newkey', ...key, '-days', '2', '-subj', `/CN=${HOST}`, '-addext',
+    `subjectAltName=DNS:${HOST}`,
     '-keyout', `${folder}/${name}.key`, '-out', `${folder}/${name}.crt`], { stdio: 'pipe' });
   return [`ssl_certificate ${folder}/${name}.crt;`, `ssl_certificate_key ${folder}/${name}.key;`];
 }
 
-// Replaces in one file what must be there, so that a test cannot go on with a setting that has moved.
+// Replaces text in a file and fails if it is missing, so that a test does not run with a setting that has changed.
 function edit(file, changes) {
   let text = readFileSync(file, 'utf8');
   for (const [from, to] of changes) {
@@ -49,7 +52,8 @@ function edit(file, changes) {
 
 export class Site {
   // Options: `rate` names the rate file; `pools` is the number of sockets of the upstream (0: the socket is missing);
-  // `served` is the socket of a real pool to use instead; `changes` maps a file of nginx/booky-sync to what is replaced in it: { 'server.conf': [[from, to]] }.
+  // `served` is the socket of a real pool to use instead; `changes` maps a file of nginx/booky-sync to replacements in
+  // it: { 'server.conf': [[from, to]] }.
   static async start(options) {
     const site = new Site();
     await site.#start(options);
@@ -77,25 +81,33 @@ export class Site {
       ['listen 80;', `listen 127.0.0.1:${this.plain};`],
       ['listen [::]:80;', ''],
       ['listen 443 ssl http2;', `listen 127.0.0.1:${this.port} ssl http2;`],
-      // A second port, whose clients say where they come from (see `as` in request).
-      ['listen [::]:443 ssl http2;', `listen 127.0.0.1:${this.proxied} ssl http2 proxy_protocol; set_real_ip_from 127.0.0.0/8; real_ip_header proxy_protocol;`],
+      // A second port, whose clients send their address by the PROXY protocol (see `as` in request).
+      ['listen [::]:443 ssl http2;', `listen 127.0.0.1:${this.proxied} ssl http2 proxy_protocol;
+        set_real_ip_from 127.0.0.0/8; real_ip_header proxy_protocol;`],
       [/ssl_certificate .*/, `${rsa[0]} ${ec[0]}`],
       [/ssl_certificate_key .*/, `${rsa[1]} ${ec[1]}`],
       ['/var/log/nginx/booky-sync.log', `${folder}/access.log`],
       ['include booky-sync/rate.conf;', `include booky-sync/${rate}.conf;`],
-      ['server unix:/run/booky-sync.sock max_fails=0;', sockets.map((file) => `server unix:${file} max_fails=0;`).join(' ')],
+      ['server unix:/run/booky-sync.sock max_fails=0;',
+        sockets.map((file) => `server unix:${file} max_fails=0;`).join(' ')],
       ['/run/booky-sync-status.sock', this.status.file],
     ]);
     const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
     mkdirSync(`${folder}/tmp`);
     writeFileSync(`${folder}/nginx.conf`, [
       process.getuid() === 0 ? 'user root;' : '',
-      `daemon off; worker_processes 1; pid ${folder}/pid; error_log ${folder}/error.log warn; events { worker_connections 1024; }`,
-      `http { access_log off; ${temporary.map((name) => `${name}_temp_path ${folder}/tmp/${name};`).join(' ')} include site.conf; }`,
+      `daemon off; worker_processes 1; pid ${folder}/pid; error_log ${folder}/error.log warn;`,
+      'events { worker_connections 1024; }',
+      'http {',
+      'access_log off;',
+      ...temporary.map((name) => `${name}_temp_path ${folder}/tmp/${name};`),
+      'include site.conf;',
+      '}',
     ].join('\n'));
 
     let said = '';
-    this.nginx = spawn('nginx', ['-p', `${folder}/`, '-e', `${folder}/error.log`, '-c', `${folder}/nginx.conf`], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+    this.nginx = spawn('nginx', ['-p', `${folder}/`, '-e', `${folder}/error.log`, '-c', `${folder}/nginx.conf`],
+      { env, stdio: ['ignore', 'ignore', 'pipe'] });
     this.nginx.stderr.on('data', (text) => (said += text));
     this.nginx.on('error', (error) => (said += error));
     const ended = new Promise((resolve) => this.nginx.on('close', resolve));
@@ -123,20 +135,22 @@ export class Site {
     this.#remove();
   }
 
-  // What the pool was asked since the last call.
+  // The requests that the pool got since the last call.
   taken() {
     return this.pools.flatMap((pool) => pool.requests.splice(0));
   }
 
-  // Resolves to { status, headers, raw, bytes, text, json }; `raw` lists names and values as received, nothing is
-  // decoded. `from` is the address on this machine to call from, `as` the address that a proxy in front would name.
+  // Resolves to { status, headers, raw, bytes, text, json }; `raw` lists names and values as received, and nothing is
+  // decoded. `from` is the local address of the connection, `as` the address that a proxy in front would name.
   request(target, { method = 'GET', headers = {}, body, token, from, as } = {}) {
     if (token) headers = { authorization: `Bearer ${token}`, ...headers };
-    if (body !== undefined) headers = { 'content-length': Buffer.byteLength(body), ...headers }; // node forgets it with DELETE
+    // Node omits it with DELETE.
+    if (body !== undefined) headers = { 'content-length': Buffer.byteLength(body), ...headers };
     const agent = as ? this.#agentFor(as) : this.agent;
     const place = { agent, host: '127.0.0.1', port: this.port, servername: HOST, ca: this.ca, localAddress: from };
     return new Promise((resolve, reject) => {
-      const req = https.request({ ...place, method, path: target, headers: { host: HOST, ...headers }, timeout: 20_000 }, (res) => {
+      const req = https.request(
+        { ...place, method, path: target, headers: { host: HOST, ...headers }, timeout: 20_000 }, (res) => {
         const chunks = [];
         res.on('data', (chunk) => chunks.push(chunk));
         res.on('error', reject);
@@ -157,7 +171,7 @@ export class Site {
     return agent;
   }
 
-  // A TLS connection that has done its handshake.
+  // Resolves to a TLS connection after its handshake.
   connect({ as, ...options } = {}) {
     return new Promise((resolve, reject) => {
       let place = { host: '127.0.0.1', port: this.port };
@@ -171,7 +185,7 @@ export class Site {
     });
   }
 
-  // Sends text as it is and resolves to all that comes back until nginx closes: a list of replies.
+  // Sends text unchanged and resolves to the list of replies when nginx closes the connection.
   async send(text, options) {
     const socket = await this.connect(options);
     let reply = '';
@@ -188,7 +202,7 @@ export class Site {
     });
     socket.destroy();
     assert.ok(closed, `nginx keeps the connection open after ${JSON.stringify(reply.slice(0, 200))}`);
-    return replies(reply);
+    return parseReplies(reply).map(parsed);
   }
 
   h2() {
@@ -196,9 +210,10 @@ export class Site {
     return http2.connect(`https://${HOST}`, { createConnection: () => tls.connect(place) });
   }
 
-  // The lines of the access log, each of which must be JSON.
+  // The lines of the access log, each of which must be JSON, and so UTF-8.
   log() {
-    return readFileSync(`${this.folder}/access.log`, 'utf8').split('\n').slice(0, -1).map((line) => {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(`${this.folder}/access.log`));
+    return text.split('\n').slice(0, -1).map((line) => {
       try {
         return JSON.parse(line);
       } catch {
@@ -221,25 +236,11 @@ function parsed(reply) {
   return reply;
 }
 
-function replies(text) {
-  const list = [];
-  while (text) {
-    const end = text.indexOf('\r\n\r\n');
-    assert.notEqual(end, -1, text);
-    const [first, ...lines] = text.slice(0, end).split('\r\n');
-    const raw = lines.flatMap((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]);
-    const headers = Object.fromEntries(lines.map((_, i) => [raw[2 * i].toLowerCase(), raw[2 * i + 1]]));
-    const length = end + 4 + Number(headers['content-length'] ?? 0);
-    list.push(parsed({ status: Number(first.split(' ')[1]), headers, raw, bytes: Buffer.from(text.slice(end + 4, length)) }));
-    text = text.slice(length);
-  }
-  return list;
-}
+// The values of a header field, one for each line with it.
+export const values = (reply, name) => reply.raw.filter((_, i) => i % 2 === 1 &&
+  reply.raw[i - 1].toLowerCase() === name.toLowerCase());
 
-// The values of a field, one for each line that carries it.
-export const values = (reply, name) => reply.raw.filter((_, i) => i % 2 === 1 && reply.raw[i - 1].toLowerCase() === name.toLowerCase());
-
-// An error that nginx gives itself, in the API's shape.
+// Checks an error of nginx itself, which has the shape of the API's errors; returns its body.
 export function checkError(reply, status, error) {
   assert.equal(reply.status, status, reply.text);
   assert.deepEqual(values(reply, 'content-type'), ['application/json']);

@@ -7,7 +7,8 @@ import { HOST, Site, checkError, until, values } from './lib.mjs';
 
 let site;
 before(async () => {
-  site = await Site.start({ changes: { 'server.conf': [['client_header_timeout      30s;', 'client_header_timeout 1s;']] } });
+  site = await Site.start(
+    { changes: { 'server.conf': [['client_header_timeout      30s;', 'client_header_timeout 1s;']] } });
 });
 after(() => site?.stop());
 
@@ -15,8 +16,8 @@ const random = /^[0-9a-f]{32}$/;
 let number = 0;
 const fresh = () => `log-test-${++number}`;
 
-// In the reply, in the body of an error, in the parameters of the worker and in the log stands the same id.
-async function checkEverywhere(reply, expected) {
+// Checks that the header, the body of an error and the parameters of the worker have the same id; returns it.
+async function checkId(reply, expected) {
   const ids = values(reply, 'x-request-id');
   assert.equal(ids.length, 1, String(ids));
   if (expected instanceof RegExp) assert.match(ids[0], expected);
@@ -26,29 +27,31 @@ async function checkEverywhere(reply, expected) {
   return ids[0];
 }
 
-test('a harmless id of the client is kept, exactly once', async () => {
+test('a well-formed id of the client is kept and appears once', async () => {
   for (const target of ['/api/sync/status', '/sync/full', '/nowhere']) {
     for (const id of [fresh(), `8chars-${number % 10}`, `${'x'.repeat(62)}_${number % 10}`]) {
       const reply = await site.request(target, { headers: { 'x-request-id': id } });
-      await checkEverywhere(reply, id);
+      await checkId(reply, id);
       assert.equal((await site.logged(id)).status, reply.status);
     }
   }
-  await checkEverywhere(await site.request('/api/health', { headers: { 'x-request-id': 'health-123' } }), 'health-123');
+  await checkId(await site.request('/api/health', { headers: { 'x-request-id': 'health-123' } }), 'health-123');
 });
 
-test('any other id is replaced by a random one', async () => {
-  const odd = ['', 'short', 'x'.repeat(65), 'with blank', 'quote"12345', 'back\\slash', 'dots.12345', '{"json":1}', 'umlaut-\u00fc\u00fc\u00fc'];
+test('a malformed id is replaced by a random one', async () => {
+  const odd = ['', 'short', 'x'.repeat(65), 'with blank', 'quote"12345', 'back\\slash', 'dots.12345', '{"json":1}',
+    'umlaut-\u00fc\u00fc\u00fc'];
   for (const id of [undefined, ...odd]) {
     const headers = id === undefined ? {} : { 'x-request-id': id };
-    const kept = await checkEverywhere(await site.request('/api/sync/status', { headers }), random);
+    const kept = await checkId(await site.request('/api/sync/status', { headers }), random);
     await site.logged(kept);
-    await checkEverywhere(await site.request('/nowhere', { headers }), random);
+    await checkId(await site.request('/nowhere', { headers }), random);
   }
 });
 
-test('two ids are not let through', async () => {
-  const reply = await site.request('/api/sync/status', { headers: { 'X-Request-Id': ['first-12345', 'second-12345'] } });
+test('of two ids at most one is passed on', async () => {
+  const reply = await site.request('/api/sync/status',
+    { headers: { 'X-Request-Id': ['first-12345', 'second-12345'] } });
   const [id] = values(reply, 'x-request-id');
   assert.equal(values(reply, 'x-request-id').length, 1);
   const [{ params }] = site.taken();
@@ -56,11 +59,13 @@ test('two ids are not let through', async () => {
   assert.ok(id === 'first-12345' || random.test(id), id);
 });
 
-test('a line says who, what, how it ended and how long it took', async () => {
+test('a line of the log has address, request, status, size and times', async () => {
   const id = fresh();
-  const reply = await site.request('/api/sync/changes?since=2020-01-01T00:00:00Z', { token: 'anyone', headers: { 'x-request-id': id } });
+  const reply = await site.request('/api/sync/changes?since=2020-01-01T00:00:00Z',
+    { token: 'anyone', headers: { 'x-request-id': id } });
   const line = await site.logged(id);
-  assert.deepEqual(Object.keys(line), ['ts', 'requestId', 'ip', 'method', 'path', 'status', 'bytes', 'seconds', 'upstreamSeconds', 'limit']);
+  assert.deepEqual(Object.keys(line),
+    ['ts', 'requestId', 'ip', 'method', 'path', 'status', 'bytes', 'seconds', 'upstreamSeconds', 'limit']);
   assert.ok(Math.abs(Date.parse(line.ts) - Date.now()) < 60_000);
   assert.equal(line.ip, '127.0.0.1');
   assert.equal(line.method, 'GET');
@@ -71,7 +76,7 @@ test('a line says who, what, how it ended and how long it took', async () => {
   assert.match(line.upstreamSeconds, /^\d+\.\d{3}$/);
 });
 
-test('the method is that of the client, also where nginx answers itself', async () => {
+test('a line of the log has the method of the client, also for replies of nginx itself', async () => {
   const cases = [
     ['POST', '/api/sync/operations', 200], ['DELETE', '/nowhere', 404], ['POST', '/api/sync/operations', 413],
     ['POST', '/api/sync/full', 502], ['TRACE', '/', 405],
@@ -79,7 +84,8 @@ test('the method is that of the client, also where nginx answers itself', async 
   for (const [method, target, status] of cases) {
     const headers = { 'x-request-id': fresh(), ...(status === 413 ? { 'content-length': 13 << 20 } : {}) };
     site.pool.answer = () => (status === 502 ? 'die' : { body: '{}' });
-    assert.equal((await site.request(target, { method, headers, body: status === 200 ? '{}' : undefined })).status, status);
+    assert.equal((await site.request(target, { method, headers, body: status === 200 ? '{}' : undefined })).status,
+      status);
     const line = await site.logged(headers['x-request-id']);
     assert.deepEqual([line.method, line.path, line.status], [method, target, status]);
   }
@@ -93,8 +99,10 @@ test('the method is that of the client, also where nginx answers itself', async 
 
 test('neither tokens nor queries nor bodies are logged, however a request ends', async () => {
   const secret = 'do-not-log-me';
-  const headers = { authorization: `Bearer ${secret}`, cookie: secret, referer: `https://${secret}`, 'user-agent': secret };
-  const ask = (target, options = {}) => site.request(target, { ...options, headers: { ...headers, ...options.headers } });
+  const headers = { authorization: `Bearer ${secret}`, cookie: secret, referer: `https://${secret}`,
+    'user-agent': secret };
+  const ask = (target, options = {}) => site.request(target,
+    { ...options, headers: { ...headers, ...options.headers } });
   await ask(`/api/sync/changes?since=${secret}`);
   await ask(`/api/sync/events?access_token=${secret}`);
   await ask(`/nowhere?token=${secret}`);
@@ -114,18 +122,25 @@ test('neither tokens nor queries nor bodies are logged, however a request ends',
   assert.doesNotMatch(readFileSync(`${site.folder}/access.log`, 'utf8'), new RegExp(secret));
 });
 
-test('what a client makes up cannot break a line', async () => {
-  const odd = [`/api/sync/"quote`, `/api/sync/back\\slash`, `/api/sync/%0A%22`, `/api/sync/{"a":1}`, '/api/sync/\u00fc\u00ff', '/api/sync/\x7f', '/api/sync/%'];
+test('an odd path cannot break a line of the log', async () => {
+  const odd = [`/api/sync/"quote`, `/api/sync/back\\slash`, `/api/sync/%0A%22`, `/api/sync/{"a":1}`,
+    '/api/sync/\u00fc\u00ff', '/api/sync/\x7f', '/api/sync/%'];
   for (const target of odd) await site.send(`GET ${target} HTTP/1.1\r\nHost: ${HOST}\r\nConnection: close\r\n\r\n`);
   const id = fresh();
   await site.request('/nowhere', { headers: { 'x-request-id': id } });
   await site.logged(id);
+  for (const raw of ['/api/sync/\xe9', '/\xff\xfe"', '/api/sync/ok\u00c3\u00bc?x=\xe9']) {
+    const socket = await site.connect();
+    socket.resume().end(Buffer.from(`GET ${raw} HTTP/1.1\r\nHost: ${HOST}\r\nConnection: close\r\n\r\n`, 'latin1'));
+    await new Promise((resolve) => socket.on('close', resolve));
+  }
+  await until('they are logged', () => site.log().filter(({ path }) => /\(not ASCII\)$/.test(path)).length >= 4);
   const paths = new Set(site.log().map((line) => line.path));
   for (const target of odd.slice(0, 4)) assert.ok(paths.has(target), target);
 });
 
-test('every line is JSON, also where a request has no end', async () => {
-  // A request that is no HTTP, one of HTTP/0.9, one that is cut off in its header.
+test('every line of the log is JSON, also for an incomplete request', async () => {
+  // A request that is not HTTP, one of HTTP/0.9, and one that ends within its header.
   await site.send('\x16\x03\x01 nonsense\r\n\r\n');
   await site.send('GET /api/sync/status\r\n').catch(() => {}); // HTTP/0.9 has no header, so the reply cannot be read
   await site.send('GET /api/sync/status HTTP/1.1\r\nHost: x');
@@ -133,13 +148,16 @@ test('every line is JSON, also where a request has no end', async () => {
   early.end(`POST /api/sync/operations HTTP/1.1\r\nHost: ${HOST}\r\nContent-Len`);
   early.resume();
 
-  // HTTP/2: streams that are reset before, while and after the body is sent, and a connection that vanishes.
-  site.pool.answer = () => 'never';
+  // HTTP/2: streams that are reset before or during the body, and a connection that vanishes.
+  // nginx waits for the pool's answers all the same.
+  const answers = [];
+  site.pool.answer = () => new Promise((resolve) => answers.push(resolve));
   const client = site.h2();
   client.on('error', () => {});
   for (const part of [undefined, '{"half":']) {
     for (const code of [http2.constants.NGHTTP2_CANCEL, http2.constants.NGHTTP2_PROTOCOL_ERROR]) {
-      const stream = client.request({ ':method': 'POST', ':path': '/api/sync/operations', 'x-request-id': 'h2-is-reset' });
+      const stream = client.request(
+        { ':method': 'POST', ':path': '/api/sync/operations', 'x-request-id': 'h2-is-reset' });
       stream.on('error', () => {});
       if (part) stream.write(part);
       if (stream.pending) await new Promise((resolve) => stream.once('ready', resolve));
@@ -149,17 +167,21 @@ test('every line is JSON, also where a request has no end', async () => {
   }
   const last = client.request({ ':path': '/api/sync/status', 'x-request-id': 'h2-vanishes' });
   last.on('error', () => {});
-  await until('the pool has the last one', () => site.taken().some(({ params }) => params.HTTP_X_REQUEST_ID === 'h2-vanishes'));
+  await until('the pool has the last one',
+    () => site.taken().some(({ params }) => params.HTTP_X_REQUEST_ID === 'h2-vanishes'));
   client.destroy();
+  for (const answer of answers) answer('die');
   await site.logged('h2-vanishes');
-  await until('all resets are logged', () => site.log().filter((line) => line.requestId === 'h2-is-reset').length === 4);
+  await until(
+    'all resets are logged', () => site.log().filter((line) => line.requestId === 'h2-is-reset').length === 4);
   site.pool.answer = () => ({ body: '{}' });
   for (const line of site.log()) assert.ok(Number.isInteger(line.status) && line.requestId, JSON.stringify(line));
 });
 
 test('health, metrics and pool are not logged', async () => {
   const id = fresh();
-  for (const target of ['/api/health', '/metrics', '/pool', '/ping']) await site.request(target, { headers: { 'x-request-id': 'not-logged' } });
+  for (const target of ['/api/health', '/api/sync/health', '/sync/health', '/metrics', '/pool', '/ping'])
+    await site.request(target, { headers: { 'x-request-id': 'not-logged' } });
   checkError(await site.request('/nowhere', { headers: { 'x-request-id': id } }), 404, 'NOT_FOUND');
   await site.logged(id);
   assert.ok(!site.log().some((line) => line.requestId === 'not-logged'));

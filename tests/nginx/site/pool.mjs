@@ -1,4 +1,4 @@
-// In place of the worker pool: a FastCGI server that answers what a test wants.
+// A FastCGI server in place of the pool, which answers what a test wants.
 import net from 'node:net';
 
 const BEGIN = 1, END = 3, PARAMS = 4, STDIN = 5, STDOUT = 6;
@@ -26,11 +26,11 @@ function record(type, content) {
   return Buffer.concat([head, content]);
 }
 
-// What the pool makes of a request when a test does not say: 200, and the request id as the application sends it.
+// The default answer: 200.
 const accept = ({ params }) => ({ body: JSON.stringify({ success: true, path: params.REQUEST_URI }) });
 
-// A FastCGI server. `answer` maps a request { params, body } to { status, headers, body }, or to 'die' (the connection
-// is closed without a reply) or 'never'. `requests` holds each one that was read to its end.
+// `answer` maps a request { params, body } to { status, headers, body }, to 'die' (the connection is closed without a
+// reply) or to 'never'. `requests` holds every completely read request, and `begun` counts all that were started.
 export class Pool {
   requests = [];
   begun = 0;
@@ -65,7 +65,8 @@ export class Pool {
         rest = rest.subarray(8 + size + padding);
         if (type === BEGIN) this.begun++;
         if (size) parts[type]?.push(content);
-        else if (type === STDIN) this.#reply(socket, { params: readParams(Buffer.concat(parts[PARAMS])), body: Buffer.concat(parts[STDIN]) });
+        else if (type === STDIN) this.#reply(socket,
+          { params: readParams(Buffer.concat(parts[PARAMS])), body: Buffer.concat(parts[STDIN]) });
       }
     });
   }
@@ -83,7 +84,7 @@ export class Pool {
     const head = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`).join('');
     const bytes = Buffer.from(`Status: ${status}\r\n${head}\r\n${body}`);
     for (let at = 0; at < bytes.length; at += 65535) socket.write(record(STDOUT, bytes.subarray(at, at + 65535)));
-    // `cut`: as a worker that dies in the middle, without FastCGI's own end of the reply.
+    // `cut`: the end of the FastCGI reply is missing, as when a worker dies while it writes.
     socket.end(answer.cut ? undefined : Buffer.concat([record(STDOUT, Buffer.alloc(0)), record(END, Buffer.alloc(8))]));
   }
 }

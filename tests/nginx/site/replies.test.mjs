@@ -1,4 +1,4 @@
-// What nginx does to the replies of the application: compression, and otherwise nothing.
+// Replies of the application: nginx compresses them and otherwise passes them on unchanged.
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
 import zlib from 'node:zlib';
@@ -8,11 +8,12 @@ let site;
 before(async () => (site = await Site.start()));
 after(() => site?.stop());
 
-const text = JSON.stringify({ books: Array.from({ length: 100 }, (_, i) => ({ id: `b${i}`, title: 'The Dispossessed' })) });
+const text = JSON.stringify(
+  { books: Array.from({ length: 100 }, (_, i) => ({ id: `b${i}`, title: 'The Dispossessed' })) });
 const gzip = { 'accept-encoding': 'gzip, br' };
 const answer = (headers, body = text, status = 200) => (site.pool.answer = () => ({ status, headers, body }));
 
-test('JSON is compressed for whom can read it, and a strong ETag becomes a weak one', async () => {
+test('JSON is compressed for a client that accepts gzip, and a strong ETag becomes a weak one', async () => {
   answer({ ETag: '"abc"', 'Content-Length': text.length });
   const reply = await site.request('/api/sync/changes', { headers: gzip });
   assert.deepEqual(values(reply, 'content-encoding'), ['gzip']);
@@ -23,9 +24,10 @@ test('JSON is compressed for whom can read it, and a strong ETag becomes a weak 
   assert.deepEqual(values(reply, 'vary').sort(), ['Accept-Encoding', 'Origin']);
 });
 
-test('who cannot read it gets the reply as it is, and caches are told that it varies', async () => {
+test('a client that does not accept gzip gets the reply unchanged, with Vary for caches', async () => {
   answer({ ETag: '"abc"', 'Content-Length': text.length });
-  for (const headers of [{}, { 'accept-encoding': 'identity' }, { 'accept-encoding': 'gzip;q=0' }, { 'accept-encoding': 'br' }]) {
+  for (const headers of [{}, { 'accept-encoding': 'identity' }, { 'accept-encoding': 'gzip;q=0' },
+    { 'accept-encoding': 'br' }]) {
     const reply = await site.request('/api/sync/changes', { headers });
     assert.deepEqual(values(reply, 'content-encoding'), []);
     assert.equal(reply.text, text);
@@ -35,19 +37,20 @@ test('who cannot read it gets the reply as it is, and caches are told that it va
   }
 });
 
-test('replies are compressed for a proxy in front, too', async () => {
+test('replies are compressed for a proxy, too', async () => {
   answer({});
   const reply = await site.request('/api/sync/changes', { headers: { ...gzip, via: '1.1 cdn.example' } });
   assert.deepEqual(values(reply, 'content-encoding'), ['gzip']);
 });
 
-test('short replies, other types and what is compressed already are left alone', async () => {
+test('short replies, other types and compressed replies are not compressed', async () => {
   answer({ 'Content-Length': 511 }, '{"success":true}'.padEnd(511));
   assert.deepEqual(values(await site.request('/api/sync/status', { headers: gzip }), 'content-encoding'), []);
   answer({ 'Content-Type': 'text/csv' });
   assert.deepEqual(values(await site.request('/api/sync/export', { headers: gzip }), 'content-encoding'), []);
   const packed = zlib.gzipSync(text);
-  site.pool.answer = () => ({ headers: { 'Content-Encoding': 'gzip', ETag: '"abc"' }, body: packed.toString('latin1') });
+  site.pool.answer = () => (
+    { headers: { 'Content-Encoding': 'gzip', ETag: '"abc"' }, body: packed.toString('latin1') });
   const reply = await site.request('/api/sync/export', { headers: gzip });
   assert.deepEqual(values(reply, 'content-encoding'), ['gzip']);
   assert.deepEqual(values(reply, 'etag'), ['"abc"']);
@@ -56,7 +59,8 @@ test('short replies, other types and what is compressed already are left alone',
 test('a 304 has no body and keeps its fields', async () => {
   answer({ ETag: '"abc"', 'Cache-Control': 'private, no-cache' }, '', 304);
   for (const tag of ['"abc"', 'W/"abc"', '*']) {
-    const reply = await site.request('/api/sync/status', { headers: { ...gzip, 'if-none-match': tag, 'x-request-id': 'not-modified' } });
+    const reply = await site.request('/api/sync/status',
+      { headers: { ...gzip, 'if-none-match': tag, 'x-request-id': 'not-modified' } });
     assert.equal(reply.status, 304);
     assert.equal(reply.bytes.length, 0);
     assert.deepEqual(values(reply, 'etag'), ['"abc"']);
@@ -67,7 +71,7 @@ test('a 304 has no body and keeps its fields', async () => {
   }
 });
 
-test('whether a reply is still good is for the application to say, not for nginx', async () => {
+test('nginx does not evaluate conditions and ranges', async () => {
   answer({ ETag: '"abc"' });
   const reply = await site.request('/api/sync/changes', { headers: { 'if-none-match': '"abc"' } });
   assert.equal(reply.status, 200);
@@ -76,9 +80,10 @@ test('whether a reply is still good is for the application to say, not for nginx
 });
 
 for (const status of [200, 201, 207, 400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 429, 500, 502, 503, 504]) {
-  test(`a ${status} of the application passes as it is`, async () => {
+  test(`a ${status} of the application is passed on unchanged`, async () => {
     const body = '{"success":false,"error":"OWN","message":"its own","requestId":"passes-12345"}';
-    answer({ 'Retry-After': '61', 'Cache-Control': 'no-store', 'WWW-Authenticate': 'Bearer', RateLimit: '"default";r=1;t=2' }, body, status);
+    answer({ 'Retry-After': '61', 'Cache-Control': 'no-store', 'WWW-Authenticate': 'Bearer',
+      RateLimit: '"default";r=1;t=2' }, body, status);
     const reply = await site.request('/api/sync/status', { headers: { 'x-request-id': 'passes-12345' } });
     assert.equal(reply.status, status);
     assert.equal(reply.text, body);
@@ -91,7 +96,7 @@ for (const status of [200, 201, 207, 400, 401, 403, 404, 405, 409, 412, 413, 415
   });
 }
 
-test('HEAD has the fields and no body', async () => {
+test('the reply to HEAD has the header fields and no body', async () => {
   answer({ ETag: '"abc"', 'Content-Length': text.length });
   const reply = await site.request('/api/sync/status', { method: 'HEAD' });
   assert.equal(reply.status, 200);

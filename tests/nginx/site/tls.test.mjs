@@ -1,4 +1,4 @@
-// TLS and what surrounds it, as the shipped site file says. The site has two certificates, RSA and ECDSA.
+// TLS, HTTP/2, HSTS and redirection with the shipped site file. The site has two certificates, RSA and ECDSA.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ before(async () => (site = await Site.start()));
 after(() => site?.stop());
 
 // Resolves to the connection's protocol, cipher and ALPN, or to the code of the failure.
-async function shake(options) {
+async function handshake(options) {
   try {
     const socket = await site.connect(options);
     const got = { protocol: socket.getProtocol(), cipher: socket.getCipher().name, alpn: socket.alpnProtocol };
@@ -31,49 +31,54 @@ async function shake(options) {
 
 const only = (version, ciphers = 'ALL:@SECLEVEL=0') => ({ minVersion: version, maxVersion: version, ciphers });
 
-test('TLS 1.2 and 1.3 are spoken', async () => {
-  for (const version of ['TLSv1.2', 'TLSv1.3']) assert.equal((await shake({ minVersion: version, maxVersion: version })).protocol, version);
-  assert.equal((await shake({})).protocol, 'TLSv1.3');
+test('TLS 1.2 and 1.3 are supported', async () => {
+  for (const version of ['TLSv1.2', 'TLSv1.3'])
+    assert.equal((await handshake({ minVersion: version, maxVersion: version })).protocol, version);
+  assert.equal((await handshake({})).protocol, 'TLSv1.3');
 });
 
 for (const version of ['TLSv1', 'TLSv1.1']) {
   test(`${version} is refused`, async (t) => {
-    // Whether this node can speak it at all: with a server that does.
+    // Check with another server whether this node supports the version.
     const [key, cert] = ['key', 'crt'].map((end) => readFileSync(`${site.folder}/rsa.${end}`));
     const old = tls.createServer({ key, cert, ...only(version) }, (socket) => socket.end()).listen(0, '127.0.0.1');
     old.on('tlsClientError', () => {});
     await once(old, 'listening');
     const able = await new Promise((resolve) => {
-      const socket = tls.connect({ port: old.address().port, host: '127.0.0.1', rejectUnauthorized: false, ...only(version) }, () => resolve(true));
+      const socket = tls.connect({ port: old.address().port, host: '127.0.0.1', rejectUnauthorized: false,
+        ...only(version) }, () => resolve(true));
       socket.on('error', () => resolve(false));
     });
     old.close();
-    if (!able) return t.skip(`this OpenSSL does not speak ${version}`);
-    assert.equal(await shake(only(version)), 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION');
+    if (!able) return t.skip(`this OpenSSL does not support ${version}`);
+    assert.equal(await handshake(only(version)), 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION');
   });
 }
 
-test('with TLS 1.2, the six ciphers of the site and no other', async () => {
+test('TLS 1.2 accepts exactly the six ciphers of the site', async () => {
   const taken = [];
   const names = tls.getCiphers().filter((name) => !name.startsWith('tls_')).map((name) => name.toUpperCase());
   for (const name of names) {
-    const got = await shake(only('TLSv1.2', `${name}:@SECLEVEL=0`));
+    const got = await handshake(only('TLSv1.2', `${name}:@SECLEVEL=0`));
     if (got.cipher) taken.push(got.cipher);
   }
-  assert.ok(names.length > 20 && names.includes('AES128-SHA') && names.includes('DHE-RSA-AES128-GCM-SHA256'), String(names));
+  assert.ok(names.length > 20 && names.includes('AES128-SHA') &&
+    names.includes('DHE-RSA-AES128-GCM-SHA256'), String(names));
   assert.deepEqual(taken.sort(), CIPHERS);
 });
 
-test('three curves and no other', async () => {
-  for (const curve of ['X25519', 'prime256v1', 'secp384r1']) assert.equal((await shake({ ecdhCurve: curve })).protocol, 'TLSv1.3', curve);
-  for (const curve of ['secp521r1', 'X448']) assert.equal(typeof (await shake({ ecdhCurve: curve })), 'string', curve);
+test('exactly three curves are accepted', async () => {
+  for (const curve of ['X25519', 'prime256v1', 'secp384r1'])
+    assert.equal((await handshake({ ecdhCurve: curve })).protocol, 'TLSv1.3', curve);
+  for (const curve of ['secp521r1', 'X448'])
+    assert.equal(typeof (await handshake({ ecdhCurve: curve })), 'string', curve);
 });
 
-test('ALPN chooses HTTP/2 where the client knows it', async () => {
-  assert.equal((await shake({ ALPNProtocols: ['h2', 'http/1.1'] })).alpn, 'h2');
-  assert.equal((await shake({ ALPNProtocols: ['http/1.1', 'h2'] })).alpn, 'h2');
-  assert.equal((await shake({ ALPNProtocols: ['http/1.1'] })).alpn, 'http/1.1');
-  assert.equal((await shake({})).alpn, false);
+test('ALPN selects HTTP/2 if the client supports it', async () => {
+  assert.equal((await handshake({ ALPNProtocols: ['h2', 'http/1.1'] })).alpn, 'h2');
+  assert.equal((await handshake({ ALPNProtocols: ['http/1.1', 'h2'] })).alpn, 'h2');
+  assert.equal((await handshake({ ALPNProtocols: ['http/1.1'] })).alpn, 'http/1.1');
+  assert.equal((await handshake({})).alpn, false);
 });
 
 test('a request over HTTP/2 reaches the pool with its body', async () => {
@@ -93,27 +98,29 @@ test('a request over HTTP/2 reaches the pool with its body', async () => {
   assert.equal(params.HTTPS, 'on');
 });
 
-test('HSTS is in every reply, also in errors', async () => {
-  for (const [target, status] of [['/api/sync/status', 200], ['/api/health', 200], ['/nowhere', 404], [`/${'x'.repeat(20000)}`, 414]]) {
+test('every reply has HSTS, also errors', async () => {
+  for (const [target, status] of [['/api/sync/status', 200], ['/api/health', 200], ['/nowhere', 404],
+    [`/${'x'.repeat(20000)}`, 414]]) {
     const reply = await site.request(target);
     assert.equal(reply.status, status);
-    // Whose request line was too long has named no host yet, so nginx takes the site's.
+    // A request with a too long request line has named no host yet, so nginx takes the default one of the site.
     assert.deepEqual(values(reply, 'strict-transport-security'), ['max-age=63072000'], target);
   }
   site.pool.answer = () => ({ status: 401, body: '{}' });
   assert.deepEqual(values(await site.request('/api/sync/status'), 'strict-transport-security'), ['max-age=63072000']);
 });
 
-test("HSTS is not sent to a developer's own machine", async () => {
+test('HSTS is not sent for localhost', async () => {
   for (const host of ['localhost', '127.0.0.1:8443']) {
     assert.deepEqual(values(await site.request('/api/health', { headers: { host } }), 'strict-transport-security'), []);
   }
 });
 
-test('plain HTTP is sent on to HTTPS, with the method kept and nothing answered', async () => {
+test('plain HTTP is redirected to HTTPS with a 308 and does not reach the pool', async () => {
   site.taken();
   const reply = await new Promise((resolve, reject) => {
-    http.get({ host: '127.0.0.1', port: site.plain, path: '/api/sync/changes?since=1', headers: { host: HOST } }, resolve).on('error', reject);
+    http.get({ host: '127.0.0.1', port: site.plain, path: '/api/sync/changes?since=1', headers: { host: HOST } },
+      resolve).on('error', reject);
   });
   reply.resume();
   assert.equal(reply.statusCode, 308);
@@ -121,7 +128,7 @@ test('plain HTTP is sent on to HTTPS, with the method kept and nothing answered'
   assert.deepEqual(site.taken(), []);
 });
 
-test('plain HTTP on the TLS port reaches nobody', async () => {
+test('plain HTTP on the TLS port does not reach the pool', async () => {
   site.taken();
   const socket = net.connect(site.port, '127.0.0.1');
   socket.end(`GET /api/sync/status HTTP/1.1\r\nHost: ${HOST}\r\nAuthorization: Bearer t\r\n\r\n`);
