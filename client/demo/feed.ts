@@ -21,6 +21,9 @@ type Key = Activity['entities'][number];
 /** How far an edit of this device has come. */
 export type Progress = 'waiting' | 'sent' | 'confirmed' | 'refused' | 'open';
 
+/** With a `sentAt`: the server may have it. An edit whose reply was lost waits again. */
+const SENT: Progress[] = ['waiting', 'sent', 'confirmed'];
+
 export interface Entry {
   id: number;
   at: number;
@@ -80,7 +83,7 @@ export class Feed {
     });
     service.on('activity', (event) => {
       const at = Date.now();
-      this.next(() => this.activity(event, at));
+      this.next(() => this.activity(event, at), this.others);
     });
     service.on('status', ({ status }) => {
       this.syncing = status === 'syncing';
@@ -88,7 +91,7 @@ export class Feed {
     });
     service.on('conflict', (event) => {
       const at = Date.now();
-      this.next(() => this.conflict(event, at));
+      this.next(() => this.conflict(event, at), this.others);
     });
   }
 
@@ -111,8 +114,10 @@ export class Feed {
     await undo(this.device.service, entry.parts);
   }
 
-  private next(step: () => Promise<void>) {
-    this.work = this.work.then(step).catch((error) => console.error('the activity list:', error));
+  /** Runs the step after the earlier ones, and after those that `others` have been given until now. */
+  private next(step: () => Promise<void>, others: Feed[] = []) {
+    const earlier = Promise.all([this, ...others].map(({ work }) => work));
+    this.work = earlier.then(step).catch((error) => console.error('the activity list:', error));
   }
 
   private async readAll() {
@@ -272,7 +277,7 @@ export class Feed {
     const decided = entities.some((key) => at - (this.decided.get(keyOf(key)) ?? 0) < DECISION);
     let by = decided ? this.device.key : 'other';
     for (const other of decided ? [] : this.others)
-      for (const entry of other.mine(entities, ['sent', 'confirmed'])) {
+      for (const entry of other.mine(entities, SENT)) {
         if (at - entry.at > RECENT || entry.arrival || !entry.sentAt) continue;
         by = other.device.key;
         entry.arrival = { name: this.device.name, ms: at - entry.sentAt, at };
@@ -291,7 +296,7 @@ export class Feed {
     const foreign = conflict.deviceId && conflict.deviceId !== this.device.id;
     const rival = foreign
       ? this.others.find(({ device }) => device.id === conflict.deviceId)
-      : this.others.find((it) => it.mine([conflict], ['sent', 'confirmed']).length);
+      : this.others.find((it) => it.mine([conflict], SENT).some(({ sentAt }) => sentAt));
     return rival?.device.key ?? 'other';
   }
 

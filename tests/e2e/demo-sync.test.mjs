@@ -42,6 +42,25 @@ test('an edit is followed to the other device, with milliseconds, a mark in its 
   await context.close();
 });
 
+test('an edit whose reply was lost is followed too', async () => {
+  const { context, phone, laptop } = await openSamples();
+  await laptop.getByRole('switch').click();
+  await state(laptop, 'Offline');
+  let lost = 0;
+  await context.route(OPERATIONS, async (route) => {
+    if (lost++) return route.continue();
+    await route.fetch();
+    await route.abort();
+  });
+  await phone.getByLabel('Rating of Middlemarch').selectOption('2');
+  await until('the reply is lost', () => lost === 1);
+  await phone.locator('.entry').first().getByText('waiting').waitFor();
+  await laptop.getByRole('switch').click();
+  await laptop.locator('.entry').first().getByText('Rating: ★★★★½ → ★★received from the phone').waitFor();
+  await phone.locator('.entry').first().getByText(/saved [\d,]+ ms · laptop [\d,]+ ms/).waitFor();
+  await context.close();
+});
+
 test('an edit that a later one displaces is told, and can be brought back', async () => {
   const { owner, context, page, phone, laptop } = await openSamples();
   await phone.getByRole('switch').click();
