@@ -67,7 +67,7 @@ database_restart() { # database_restart MODE
 
 check_torture() { # half a minute on the server of the tests, which is restored afterwards
     local status=0
-    torture_run 0.5 || status=$?
+    torture_run 0.5 "$BOOKY_SEED" || status=$?
     booky_start pool serve
     server_wait
     return $status

@@ -1,6 +1,6 @@
 // Random histories of three devices of a user, against the real server. The devices have wrong clocks, go offline, lose
 // answers, and join edits before they send them. In the end each must show what the model of tests/torture/ makes of
-// the edits in the order in which the person made them. `SEED` repeats one history.
+// the edits in the order in which the person made them. `BOOKY_SEED` repeats them.
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { afterEach, test } from 'node:test';
@@ -102,14 +102,14 @@ async function play(seed) {
     }
     return edits.length;
   } catch (error) {
-    error.message += `\nto repeat it: SEED=${seed}\n${edits.map((edit) => JSON.stringify(edit)).join('\n')}`;
+    error.message += `\nto repeat it: BOOKY_SEED=${seed}\n${edits.map((edit) => JSON.stringify(edit)).join('\n')}`;
     throw error;
   }
 }
 
 test('random histories with wrong clocks, joined edits and lost answers end as the person made them', async (t) => {
-  const { SEED } = process.env;
-  const seeds = SEED ? [Number(SEED)] : Array.from({ length: HISTORIES }, () => randomInt(2 ** 31));
+  const first = Number(process.env.BOOKY_SEED ?? randomInt(2 ** 31));
+  const seeds = Array.from({ length: HISTORIES }, (_, i) => first + i);
   const counts = await Promise.all(seeds.map(play));
   t.diagnostic(`${counts.reduce((sum, n) => sum + n, 0)} edits in ${seeds.length} histories`);
 });
