@@ -94,6 +94,7 @@ main() {
     SUITE=bookworm
     [[ ${1:-} != --suite ]] || { SUITE=$2 && shift 2; }
     [[ $SUITE == bookworm || $SUITE == trixie ]] || die "--suite $SUITE: must be bookworm or trixie"
+    [[ $# -eq 0 ]] || mkdir -p "$1"
     BASE=$(realpath "${1:-$WORK}")/debian-$SUITE.tar
     RESULTS=$WORK/package/results
     UNSHARE=

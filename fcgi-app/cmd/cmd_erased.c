@@ -24,20 +24,18 @@ typedef struct erasures {
 #define FOUND(columns, only)                                                                                           \
     "SELECT " columns " FROM clocks c JOIN erased e ON e.epoch = c.epoch " only " UNION ALL SELECT " columns           \
     " FROM clocks c JOIN epochs p ON p.user_id = c.user_id JOIN erased e ON e.epoch = p.epoch " only
+#define FOUND_ALL FOUND("c.user_id, c.clock, e.at", "")
+#define WRITTEN_SINCE FOUND("e.epoch", "WHERE c.clock >= e.at")
 
 /* Of the epochs $1, erased at $2: the accounts that have them, and whether they were written since. */
 static const char accounts_sql[] =
     "WITH erased AS MATERIALIZED (SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS e (epoch, at))"
-    " SELECT user_id, bool_or(clock >= at) FROM (" FOUND("c.user_id, c.clock, e.at",
-                                                         "") ") AS found GROUP BY user_id ORDER BY user_id";
+    " SELECT user_id, bool_or(clock >= at) FROM (" FOUND_ALL ") AS found GROUP BY user_id ORDER BY user_id";
 
 /* Records the epochs, but for those of accounts that were written since. */
-static const char record_sql[] =
-    "WITH erased AS MATERIALIZED (SELECT epoch, min(at) AS at FROM"
-    " unnest($1::bigint[], $2::bigint[]) AS e (epoch, at) GROUP BY epoch),"
-    " kept AS MATERIALIZED (" FOUND(
-        "e.epoch",
-        "WHERE c.clock >= e.at") ")"
+static const char record_sql[] = "WITH erased AS MATERIALIZED (SELECT epoch, min(at) AS at FROM"
+                                 " unnest($1::bigint[], $2::bigint[]) AS e (epoch, at) GROUP BY epoch),"
+                                 " kept AS MATERIALIZED (" WRITTEN_SINCE ")"
                                  " INSERT INTO erased_epochs (epoch, erased_at) SELECT epoch, at FROM erased"
                                  " WHERE epoch NOT IN (SELECT epoch FROM kept) ON CONFLICT (epoch) DO NOTHING";
 
