@@ -59,6 +59,8 @@ const withoutEngine = {
   setup: ({ onResolve }) => onResolve({ filter: /\/(engine|views)\.js$/ }, ({ kind, path }) =>
     (kind === 'dynamic-import' ? { path, external: true } : undefined)),
 };
+// A page does not load it, so it lacks what a page calls.
 await bundle('service-worker-classic', 'service-worker', {
-  format: 'iife', globalName: 'bookySync', plugins: [withoutEngine],
+  format: 'iife', globalName: 'bookySync', plugins: [withoutEngine], entryPoints: undefined,
+  stdin: { contents: "export { handleBackgroundSync } from './src/service-worker.js'", resolveDir: here },
 });

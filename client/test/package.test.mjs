@@ -15,7 +15,7 @@ const SIZES = {
   views: [2_550, ['views.js']],
   hooks: [1_720, hooks],
   'service worker': [680, ['service-worker.js']],
-  'classic service worker': [17_910, ['service-worker-classic.js']],
+  'classic service worker': [17_750, ['service-worker-classic.js']],
 };
 const root = fileURLToPath(new URL('..', import.meta.url));
 
