@@ -263,10 +263,13 @@ export async function holdClock(session, user) {
   return Number(rows[0]);
 }
 
+// Whether the database is a Citus cluster.
+export const cluster = process.env.BOOKY_DATABASE_DISTRIBUTED === 'citus';
+
 // The process ids of the database sessions that wait for a lock of `session`. Those of a cluster wait on a shard.
 export async function waiters(session) {
   const [pid] = await session.query('SELECT pg_backend_pid()');
-  if (process.env.BOOKY_DATABASE_DISTRIBUTED !== 'citus')
+  if (!cluster)
     return sql(`SELECT pid FROM pg_stat_activity WHERE ${pid} = ANY (pg_blocking_pids(pid))`);
   const sessions = 'citus_stat_activity s WHERE NOT s.is_worker_query';
   return sql(`SELECT pid FROM ${sessions} AND global_pid IN (SELECT waiting_gpid FROM citus_lock_waits
