@@ -130,7 +130,13 @@ export class Host {
     });
     await until(`no process of ${this.name} is left`, () => {
       const all = processes();
-      for (const pid of all) process.kill(Number(pid), 'SIGKILL');
+      for (const pid of all) {
+        try {
+          process.kill(Number(pid), 'SIGKILL');
+        } catch (error) {
+          if (error.code !== 'ESRCH') throw error; // it has ended since
+        }
+      }
       return all.length === 0;
     });
   }
