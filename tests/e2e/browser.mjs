@@ -2,6 +2,7 @@
 // as for tests/http. Its nginx serves the demo page, bare.html and the built package (dev.d/check_server.sh).
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { chromium } from 'playwright-core';
 import { mint, origin } from '../http/lib.mjs';
 import { Owner } from '../http/owner.mjs';
@@ -17,6 +18,18 @@ after(() => browser.close());
 
 // Waits for up to a minute: after a few failures a client waits several seconds before it retries.
 export const until = (what, probe) => wait.until(what, probe, 60);
+
+// Waits until `probe` resolves to `expected`, or to a text that matches it: a page shows a moment later what it has.
+export async function eventually(probe, expected) {
+  let found;
+  const fits = () => (expected instanceof RegExp ? expected.test(found) : isDeepStrictEqual(found, expected));
+  for (const end = Date.now() + 20_000; Date.now() < end; await wait.sleep(30)) {
+    found = await probe();
+    if (fits()) return;
+  }
+  if (expected instanceof RegExp) assert.match(found, expected);
+  assert.deepEqual(found, expected);
+}
 
 // Opens a browser profile, whose tabs share databases and locks. `complaints` collects errors and warnings of the page.
 export async function openProfile(options) {
@@ -168,6 +181,12 @@ export const same = (page, n, timeout = 20_000) =>
 
 // Waits until a device says so of its state.
 export const state = (device, words) => device.locator('.state-word').getByText(words, { exact: true }).waitFor();
+
+// Chooses from the menu of a device.
+export async function more(device, name) {
+  await device.locator('.menu summary').click();
+  await device.getByRole('button', { name, exact: true }).click();
+}
 
 // As openDemo, with five books on both devices.
 export async function openSamples(options) {

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import { origin, request } from '../http/lib.mjs';
 import { checkAccessible } from './axe.mjs';
-import { openProfile, openSamples, same, screenshot, state, until } from './browser.mjs';
+import { eventually, openProfile, openSamples, same, screenshot, state, until } from './browser.mjs';
 
 const plain = `http://127.0.0.1:${readFileSync(`${process.env.BOOKY_TEST_STATE}/port-plain`, 'utf8').trim()}`;
 const still = { reducedMotion: 'reduce' };
@@ -21,26 +21,26 @@ const misfits = (page) =>
 test('on a phone: one device, news of the other, targets of 44 pixels', async () => {
   const { context, page, phone, laptop } = await openSamples({ ...still, viewport: { width: 390, height: 844 },
     hasTouch: true });
-  assert.equal(await laptop.isVisible(), false);
+  await laptop.waitFor({ state: 'hidden' });
   const nav = page.getByRole('navigation', { name: 'Devices' });
-  assert.match(await nav.getByRole('button', { name: 'Laptop' }).textContent(), /^Laptop[1-9]\d* new/);
+  await eventually(() => nav.getByRole('button', { name: 'Laptop' }).textContent(), /^Laptop[1-9]\d* new/);
   await screenshot(page, 'phone');
   await nav.getByRole('button', { name: 'Laptop' }).click();
-  assert.equal(await phone.isVisible(), false);
+  await phone.waitFor({ state: 'hidden' });
   await laptop.getByLabel('Rating of Middlemarch').selectOption('1');
   await nav.getByText('Middlemarch arrived').waitFor();
   await nav.getByRole('button', { name: 'Phone' }).click();
   await nav.getByText('no news').waitFor();
-  assert.equal(await phone.getByLabel('Rating of Middlemarch').inputValue(), '1');
+  await eventually(() => phone.getByLabel('Rating of Middlemarch').inputValue(), '1');
 
   await page.setViewportSize({ width: 320, height: 700 });
-  assert.deepEqual(await misfits(page), []);
+  await eventually(() => misfits(page), []);
   await phone.getByRole('button', { name: 'Edit Middlemarch' }).click();
   const form = page.getByRole('dialog');
   await page.getByLabel('New collection').fill('Holidays');
   await page.getByRole('button', { name: 'Add to it' }).click();
   await form.getByRole('checkbox').waitFor();
-  assert.deepEqual(await misfits(page), []);
+  await eventually(() => misfits(page), []);
   const overflow = await form.evaluate((it) => it.scrollWidth > it.clientWidth);
   assert.equal(overflow, false, 'the form is inside its margins');
   await screenshot(page, 'form-smallest');

@@ -4,21 +4,12 @@ import test from 'node:test';
 import { request } from '../http/lib.mjs';
 import { Owner, syntheticBooks } from '../http/owner.mjs';
 import { checkAccessible } from './axe.mjs';
-import { openDemo, openProfile, OPERATIONS, serverBooks, until } from './browser.mjs';
+import {
+  eventually, more, openDemo, openProfile, OPERATIONS, same, screenshot, serverBooks, state, until,
+} from './browser.mjs';
 
-const screenshot = (page, name, options) =>
-  page.screenshot({ path: `screenshots/${name}.png`, animations: 'disabled', ...options });
-
-/** Waits until the page says that both devices have the same `n` books. */
-const same = (page, n) => page.getByText(`The same ${n} book${n === 1 ? '' : 's'} on both`).waitFor();
-/** Chooses from the menu of the device. */
-const more = async (device, name) => {
-  await device.locator('.menu summary').click();
-  await device.getByRole('button', { name, exact: true }).click();
-};
 const syncNow = (device) => device.getByRole('button', { name: 'Sync now' }).click();
-/** Waits until the device shows that state. */
-const state = (device, words) => device.locator('.state-word').getByText(words, { exact: true }).waitFor();
+const focused = (page) => page.evaluate(() => document.activeElement.getAttribute('aria-label'));
 
 test('two devices converge, also after one was cut off', async () => {
   const { owner, context, page, phone, laptop } = await openDemo();
@@ -45,8 +36,7 @@ test('two devices converge, also after one was cut off', async () => {
   const form = page.getByRole('dialog', { name: 'Edit on Laptop' });
   await form.getByLabel('Notes').fill('<b>Lent</b> to Anna');
   await form.getByRole('button', { name: 'Save' }).click();
-  const focused = await page.evaluate(() => document.activeElement.getAttribute('aria-label'));
-  assert.equal(focused, 'Edit Middlemarch', 'the focus has returned');
+  await eventually(() => focused(page), 'Edit Middlemarch'); // it has returned
   await syncNow(laptop);
   await phone.locator('.book').getByText('<b>Lent</b> to Anna').waitFor();
 
@@ -67,9 +57,9 @@ test('two devices converge, also after one was cut off', async () => {
   await phone.getByRole('switch').click();
   await same(page, 6);
   await state(phone, 'Up to date');
-  assert.equal(await phone.getByLabel('Status of Middlemarch').inputValue(), 'read');
+  await eventually(() => phone.getByLabel('Status of Middlemarch').inputValue(), 'read');
   await phone.getByRole('button', { name: 'classic 3' }).click();
-  assert.equal(await phone.locator('.book').count(), 3);
+  await eventually(() => phone.locator('.book').count(), 3);
 
   // A book that is deleted on one device disappears on both. A full sync finds no difference.
   await phone.getByRole('button', { name: 'Edit The Waves' }).click();
@@ -105,8 +95,7 @@ test('failed and rejected operations are shown, and a person decides', async () 
   await refused.first().focus();
   await page.keyboard.press('Enter');
   await until('one item less', async () => (await refused.count()) === before - 1);
-  const focused = await page.evaluate(() => document.activeElement.getAttribute('aria-label'));
-  assert.match(focused, /^Try again: /, 'the neighbour has the focus');
+  await eventually(() => focused(page), /^Try again: /); // the neighbour has the focus
 
   answer = undefined;
   for (let i = before - 1; i > 0; i--) {
@@ -127,8 +116,7 @@ test('of a large library only the rows in view are in the page', async () => {
   await page.getByText('The same 2,000 books on both').waitFor();
   await laptop.getByText('2,000 books').waitFor();
   assert.ok((await laptop.locator('.book').count()) < 50);
-  const ends = await laptop.locator('.book').first().getAttribute('aria-setsize');
-  assert.equal(ends, '2000');
+  await eventually(() => laptop.locator('.book').first().getAttribute('aria-setsize'), '2000');
   await laptop.locator('.books').evaluate((list) => list.scrollTo(0, list.scrollHeight));
   await laptop.locator('.book[aria-posinset="2000"]').waitFor();
   assert.ok((await laptop.locator('.book').count()) < 50);
@@ -157,8 +145,8 @@ test('a conflict is provoked and decided with the keyboard alone', async () => {
   await page.keyboard.press('Enter');
   const dialog = page.getByRole('dialog', { name: 'Two versions of The Dispossessed (a novel)' });
   await dialog.waitFor();
-  assert.deepEqual(await dialog.locator('legend').allTextContents(), ['Title', 'Notes', 'Genre']);
-  assert.equal(await dialog.getByRole('radio').count(), 6);
+  await eventually(() => dialog.locator('legend').allTextContents(), ['Title', 'Notes', 'Genre']);
+  await eventually(() => dialog.getByRole('radio').count(), 6);
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme });
     await screenshot(page, `conflict-${colorScheme}`);
@@ -166,7 +154,7 @@ test('a conflict is provoked and decided with the keyboard alone', async () => {
   }
 
   await page.keyboard.press('Escape');
-  assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Decide', 'the focus has returned');
+  await eventually(() => page.evaluate(() => document.activeElement.textContent), 'Decide'); // the focus has returned
   await page.keyboard.press('Enter');
   // Take the title from the server and the notes from this device.
   await tabTo(page, dialog.getByRole('radio', { name: /^Title: Phone/ }));
