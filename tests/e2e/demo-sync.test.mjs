@@ -132,7 +132,8 @@ test('one decision settles all conflicts of a book, and the dialog names devices
   await phone.locator('.entry').first().getByText('to be decided').waitFor();
   await phone.getByRole('button', { name: 'Decide about The Master and Margarita' }).click();
   const dialog = page.getByRole('dialog', { name: 'Two versions of The Master and Margarita' });
-  await eventually(async () => (await dialog.locator('legend').allTextContents()).sort(), ['Notes', 'Rating', 'Status']);
+  const parts = async () => (await dialog.locator('legend').allTextContents()).sort();
+  await eventually(parts, ['Notes', 'Rating', 'Status']);
   await dialog.getByRole('radio', { name: 'Rating: Laptop, ★★★★★' }).check();
   await dialog.getByRole('radio', { name: 'Notes: Phone, mine' }).waitFor();
   await page.setViewportSize({ width: 320, height: 700 });
